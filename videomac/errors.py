@@ -1,0 +1,45 @@
+"""Errors that a user can act on: each message says what, where, what was expected and what to do next.
+
+The command line prints the message of a `VideomacError` as one line and exits with its `exit_code`; any other
+exception is a bug of ours and keeps its traceback.
+"""
+
+
+class VideomacError(Exception):
+    """Base of every error that a user can act on."""
+
+    exit_code = 1
+
+
+class ConfigError(VideomacError):
+    """A configuration that cannot be run: unknown key, wrong type, impossible value, missing path."""
+
+    exit_code = 2
+
+
+class DataError(VideomacError):
+    """Shards, manifest, index or videos that cannot be used, or too many bad clips."""
+
+
+class StorageError(VideomacError):
+    """A file system or object store that refuses, lacks the object, or stayed faulty past all retries."""
+
+
+class CheckpointError(VideomacError):
+    """A checkpoint or weights file that is broken, of another model, or of another configuration."""
+
+
+class ExportError(VideomacError):
+    """A network that cannot be exported in the asked form, or an export that is not equal to its source."""
+
+
+class EvaluationError(VideomacError):
+    """A labelled data set that cannot be read or scored."""
+
+
+class TrainingError(VideomacError):
+    """Training that cannot go on: non-finite loss, too many bad rows, workers lost too often."""
+
+
+class ClusterError(VideomacError):
+    """A Ray cluster that cannot be reached or that lacks what the configuration asks for."""
