@@ -1,0 +1,1 @@
+"""Building, indexing, checking and showing WebDataset shards of video."""

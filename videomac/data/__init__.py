@@ -1,0 +1,1 @@
+"""From shards to decoded frame pairs: manifest, plan, decoding, augmentation. No Ray, no networks."""

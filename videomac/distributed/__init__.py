@@ -1,0 +1,1 @@
+"""The rim where Ray is known: data execution, training workers, evaluation tasks, sweeps."""

@@ -1,0 +1,39 @@
+"""The one place that joins or starts a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+
+import ray
+
+from videomac.errors import ClusterError
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[None]:
+    """Joins the cluster of `RAY_ADDRESS` (Ray sets it inside a job), else starts one on this machine, quietly.
+
+    A cluster that the caller has already joined is used and left running.
+
+    Raises:
+        ClusterError: the cluster at `RAY_ADDRESS` cannot be reached.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    # An explicit "local" keeps Ray from joining whatever other cluster runs on this machine.
+    address = os.environ.get("RAY_ADDRESS", "local")
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterError(
+            f"no Ray cluster at RAY_ADDRESS={address} ({error}); start one with `ray start --head`, "
+            "or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,1 @@
+"""Sparse ConvNets on packed cells, their masked reference, and the decoder."""

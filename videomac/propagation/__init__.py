@@ -1,0 +1,1 @@
+"""Label propagation with frozen features: tasks, presets, the propagation, the scores."""
