@@ -1,0 +1,38 @@
+"""Fixtures for all tests: where samples, test files and the shared development data lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from videomac.config.assets import SAMPLES
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """Small files of the tests, with their own README."""
+    return ROOT / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def sample_clips() -> Path:
+    """The ten real clips of the quickstart."""
+    return SAMPLES / "clips"
+
+
+@pytest.fixture(scope="session")
+def sample_davis() -> Path:
+    """Two DAVIS sequences at 240p in the data set's own layout."""
+    return SAMPLES / "davis"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Development data that may not be shipped with the project: goes with the marker `needs_shared`."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the shared development data beside the checkout (../shared/data)")
+    return SHARED_DATA

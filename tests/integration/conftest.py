@@ -1,0 +1,32 @@
+"""One local Ray cluster for all integration tests of a session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a throw-away cluster on loopback
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives its cluster must not join another
+
+
+@pytest.fixture(scope="session")
+def _ray_session() -> Iterator[None]:
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="vmac", dir="/tmp")  # short: socket paths are limited to 107 bytes
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
+    yield
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ray_cluster(_ray_session: None) -> None:
+    """The session's cluster of four (booked) CPUs."""
+    import ray
+
+    assert ray.is_initialized(), "a test shut the shared cluster down"
