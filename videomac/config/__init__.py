@@ -4,6 +4,7 @@ from videomac.config.base import Section, differing_keys, load, read_yaml, valid
 from videomac.config.data import Augment, Bounds, BuildShards, Data, Shards
 from videomac.config.evaluate import Evaluate, Features, LabelledData, Probe, Propagation
 from videomac.config.model import Encoder, Model
+from videomac.config.outputs import Export, Report
 from videomac.config.pretrain import Checkpoint, Log, Optim, Pretrain, Run, Train, Workers
 from videomac.config.tune import Quickstart, Tune
 
@@ -15,6 +16,7 @@ __all__ = [
     "Data",
     "Encoder",
     "Evaluate",
+    "Export",
     "Features",
     "LabelledData",
     "Log",
@@ -24,6 +26,7 @@ __all__ = [
     "Probe",
     "Propagation",
     "Quickstart",
+    "Report",
     "Run",
     "Section",
     "Shards",

@@ -6,6 +6,7 @@ passes as a tuple, a string never passes as a number. PyYAML reads `3e-4` (no do
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -29,6 +30,11 @@ class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @classmethod
+    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+        """Hook: fills in plain values that follow from others, before the tree is checked."""
+        return tree
 
     def canonical_json(self) -> str:
         """The resolved values as JSON with sorted keys: what `config_hash` hashes."""
@@ -92,7 +98,7 @@ def validate(schema: type[S], tree: dict[str, Any], origin: str) -> S:
         ConfigError: one line about the first mistake; `origin` says where the tree came from.
     """
     try:
-        return schema.model_validate_json(json.dumps(tree))
+        return schema.model_validate_json(json.dumps(schema.completed(copy.deepcopy(tree))))
     except pydantic.ValidationError as error:
         raise ConfigError(f"{origin}: {_explain(schema, error)}") from error
     except (TypeError, ValueError) as error:
@@ -115,7 +121,9 @@ def _parse_value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {key}={text}: the value is not valid YAML ({' '.join(str(error).split())})") from error
+        raise ConfigError(
+            f"override {key}={text}: the value is not valid YAML ({' '.join(str(error).split())})"
+        ) from error
 
 
 def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -129,7 +137,8 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(schema: type[Section], error: pydantic.ValidationError) -> str:
-    first, count = error.errors()[0], error.error_count()
+    details, count = error.errors(), error.error_count()
+    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])  # a typo explains what is missing
     where = _dotted(first["loc"])
     more = f" (and {count - 1} more)" if count > 1 else ""
     return f"{where}{': ' if where else ''}{_complaint(schema, first)}{more}"

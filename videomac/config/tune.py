@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
@@ -45,3 +45,25 @@ class Quickstart(Section):
     evaluate: Evaluate
     fresh: bool = False
     """Move an old run of the same name aside and start over."""
+
+    @property
+    def folder(self) -> str:
+        """The run folder: everything that the quickstart makes lies below it."""
+        return f"{self.pretrain.run.storage}/{self.pretrain.run.name}"
+
+    @classmethod
+    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+        """Fills in where one stage's output is the next one's input, unless the configuration says otherwise."""
+        pretrain, shards, evaluate = (_section(tree, key) for key in ("pretrain", "shards", "evaluate"))
+        run = _section(pretrain, "run")
+        folder = f"{run.get('storage', 'runs')}/{run.get('name', '')}"
+        shards.setdefault("out", f"{folder}/shards")
+        _section(pretrain, "data").setdefault("manifest", f"{shards['out']}/manifest.json")
+        evaluate.setdefault("model", f"{folder}/export")
+        evaluate.setdefault("out", f"{folder}/evaluation")
+        return tree
+
+
+def _section(tree: Any, key: str) -> dict[str, Any]:
+    section = tree.setdefault(key, {}) if isinstance(tree, dict) else {}
+    return section if isinstance(section, dict) else {}

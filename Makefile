@@ -1,0 +1,47 @@
+# make demo   the whole line on real clips, a few minutes on 2 CPU cores
+# make test   what must pass before a commit
+# Both set up .venv first. PYTHON=python3.12 chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FRESH ?=
+
+.PHONY: demo test test-unit test-slow test-all lint setup setup-dev minkowski clean
+
+demo: setup
+	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
+
+test: setup-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-unit: setup-dev
+	$(BIN)/python -m pytest -m "not slow and not integration"
+
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: pyproject.toml
+	@.ci/setup $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@.ci/setup $(PYTHON) $(VENV) test lint
+	@touch $@
+
+minkowski: setup-dev
+	.ci/minkowski $(VENV)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist

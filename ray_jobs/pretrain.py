@@ -1,0 +1,24 @@
+"""Pretrains an encoder on shards; the same config resumes.
+
+ray job submit --working-dir . -- python -m ray_jobs.pretrain configs/pretrain/videomac_convnextv2_t.yaml data.manifest=s3://bucket/shards/manifest.json run.storage=s3://bucket/runs
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from videomac.config.commands import job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `videomac pretrain`; returns the exit code."""
+    with job("pretrain", argv) as config:
+        from videomac.distributed.launch import pretrain  # here, so that --help and config errors come at once
+
+        pretrain(config)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The whole line on shipped clips: shards, pretraining, export, evaluation, report.
+
+ray job submit --working-dir . -- python -m ray_jobs.quickstart configs/quickstart.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from videomac.config import Export
+from videomac.config.commands import job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `videomac quickstart`; returns the exit code."""
+    with job("quickstart", argv) as config:
+        from shards.build import build_shards  # here, so that --help and config errors come at once
+        from videomac.distributed.launch import pretrain
+        from videomac.distributed.sequences import evaluate
+        from videomac.pretrain.export import export
+        from videomac.report.run import write_run_report
+
+        from videomac.distributed.cluster import connected
+        from videomac.report.stages import Stages
+
+        stages = Stages(config, count=5)
+        stages.discard("evaluation")
+        with connected():
+            stages.run("shards", build_shards, config.shards)
+            stages.run("pretrain", pretrain, config.pretrain)
+            stages.run("export", export, Export(checkpoint=config.folder, out=config.evaluate.model))
+            stages.run("evaluate", evaluate, config.evaluate)
+        stages.finish()
+        print(f"report: {stages.run('report', write_run_report, config.folder)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Writes report.html of a run, finished or not.
+
+ray job submit --working-dir . -- python -m ray_jobs.report s3://bucket/runs/NAME
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from videomac.config.commands import job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `videomac report`; returns the exit code."""
+    with job("report", argv) as config:
+        from videomac.report.run import write_run_report  # here, so that --help and config errors come at once
+
+        print(write_run_report(config.run))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

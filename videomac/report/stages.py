@@ -1,0 +1,99 @@
+"""The stages of a whole line in one run folder: shown, timed, and written to its `results.json`.
+
+A run folder belongs to one configuration. Begun again with the same one, each stage keeps what it finished (and says
+so itself); with another one the differing keys are printed, and only evaluation settings may differ.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from videomac.config import Quickstart, differing_keys, read_yaml
+from videomac.config.provenance import provenance
+from videomac.errors import ConfigError
+
+T = TypeVar("T")
+START_OVER = "make demo FRESH=1 (or: videomac quickstart --fresh)"
+
+
+class Stages:
+    """Runs the stages of a quickstart, one line before and after each.
+
+    Raises:
+        ConfigError: the run folder holds another configuration's shards or weights.
+    """
+
+    def __init__(self, config: Quickstart, count: int) -> None:
+        self.config, self.count = config, count
+        self.folder = Path(config.pretrain.run.storage) / config.pretrain.run.name
+        self.seconds: dict[str, float] = {}
+        if config.fresh:
+            _move_aside(self.folder)
+        self._claim()
+
+    def run(self, name: str, stage: Callable[[Any], T], argument: Any) -> T:
+        """Calls `stage(argument)` between two lines on the screen, and keeps its seconds."""
+        print(f"[{len(self.seconds) + 1}/{self.count}] {name} ...", flush=True)
+        begin = time.perf_counter()
+        outcome = stage(argument)
+        self.seconds[name] = time.perf_counter() - begin
+        print(f"[{len(self.seconds)}/{self.count}] {name}: {self.seconds[name]:.1f} s", flush=True)
+        return outcome
+
+    def discard(self, name: str) -> None:
+        """Removes a stage's folder below the run folder, so that it is made anew."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def finish(self, **results: Any) -> None:
+        """Writes `results.json`: what the run measured, the seconds of each stage, and what it was made with."""
+        record = {"stages_s": self.seconds, **results, "config_hash": self.config.config_hash(), **provenance()}
+        previous = _read_json(self.folder / "results.json")
+        # A kept stage takes no time; the figure to show is that of the run that did the work.
+        record["first_stages_s"] = previous.get("first_stages_s", self.seconds)
+        _write_text(self.folder / "results.json", json.dumps(record, indent=2, default=str))
+
+    def _claim(self) -> None:
+        record = self.folder / "quickstart.yaml"
+        current = self.config.model_dump(mode="json", exclude={"fresh"})
+        if record.exists():
+            old = {key: value for key, value in read_yaml(str(record)).items() if key != "fresh"}
+            self._compare(old, current)
+            print(
+                f"{self.folder} exists: finished shards and weights are kept; to start over: {START_OVER}", flush=True
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_text(record, self.config.to_yaml())
+
+    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        changed = differing_keys(old, new)
+        for line in changed:
+            print(f"changed: {line}", flush=True)
+        if any(not line.startswith("evaluate.") for line in changed):
+            raise ConfigError(
+                f"{self.folder} was made with another configuration ({len(changed)} keys differ: "
+                f"{'; '.join(changed)}); to start over: {START_OVER}"
+            )
+
+
+def _move_aside(folder: Path) -> None:
+    if not folder.exists():
+        return
+    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}.{n}").exists())
+    aside = folder.with_name(f"{folder.name}.{number}")
+    folder.rename(aside)
+    print(f"moved the old run aside: {aside}", flush=True)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
