@@ -1,0 +1,150 @@
+"""The frame of every page: one self-contained HTML file, no script, nothing fetched.
+
+A page is a template in `templates/` that extends `base.html.j2` and is rendered by `render`; `docs/design/report.md`
+shows how another page (evaluation, sweep, shards) is written on top of it. The frame's Content-Security-Policy forbids
+every request, so a page that is not self-contained shows it as a console error.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import jinja2
+import numpy as np
+from PIL import Image
+
+from videomac import __version__
+from videomac.errors import StorageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DASH = "\u2013"
+"""Stands where a value is missing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for the macro `ui.table`: numbers stand right-aligned, None is shown as a dash.
+
+    `digits` gives a column's decimals (None: as they are, integers with thousands separators); `strong` are the indices
+    of the rows that are set in bold.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    digits: Sequence[int | None] | None = None
+    strong: frozenset[int] = frozenset()
+
+    def numeric(self, column: int) -> bool:
+        """Whether every value of the column is a number or missing."""
+        return all(row[column] is None or _is_number(row[column]) for row in self.rows)
+
+    def text(self, row: int, column: int) -> str:
+        """A cell as it is shown."""
+        return number_text(self.rows[row][column], self.digits[column] if self.digits else None)
+
+
+def number_text(value: Any, digits: int | None = None) -> str:
+    """A value as text: `digits` decimals, thousands separated by thin spaces, a true minus sign; None is a dash."""
+    if value is None:
+        return DASH
+    if not _is_number(value):
+        return str(value)
+    if digits is None:
+        text = f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:,.4g}"
+    else:
+        text = f"{value:,.{digits}f}"
+    return text.replace(",", "\u202f").replace("-", "\u2212")
+
+
+def duration_text(seconds: float | None) -> str:
+    """Seconds as `0.42 s`, `42 s`, `3 min 05 s` or `2 h 05 min`; None is a dash."""
+    if seconds is None:
+        return DASH
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def render(template: str, **context: Any) -> str:
+    """The HTML of `templates/TEMPLATE`; everything in `context` is escaped unless it is `markupsafe.Markup`."""
+    return _environment().get_template(template).render(toc=[], version=__version__, **context)
+
+
+def write_page(path: str, html: str, **storage_options: Any) -> str:
+    """Writes `html` to a local path or fsspec URL such that readers see the old page or the new one, never a half.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
+    write_bytes(path, html.encode("utf-8"), **storage_options)
+    return path
+
+
+def write_bytes(path: str, content: bytes, **storage_options: Any) -> None:
+    """Writes a file at once: locally by renaming; an object store's upload is atomic by itself.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
+    filesystem, inner = fsspec.core.url_to_fs(path, **storage_options)
+    try:
+        if "file" not in filesystem.protocol:
+            filesystem.pipe_file(inner, content)
+            return
+        os.makedirs(os.path.dirname(inner), exist_ok=True)
+        partial = f"{inner}.{os.getpid()}.partial"
+        with open(partial, "wb") as file:
+            file.write(content)
+        os.replace(partial, inner)
+    except OSError as error:
+        raise StorageError(f"{path}: the report cannot be written ({error}); choose a writable place") from error
+
+
+def image_data_uri(image: np.ndarray | Image.Image, format: str = "jpeg") -> str:  # noqa: A002 (PIL's word for it)
+    """A picture (uint8 (H, W, 3) or (H, W), or PIL) as a `data:` URI; `format` jpeg for photographs, png for masks."""
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    stream = io.BytesIO()
+    picture.save(stream, format=format, **({"quality": 90} if format in ("jpeg", "webp") else {"optimize": True}))
+    return f"data:image/{format};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def figure_data_uri(figure: Figure) -> str:
+    """A matplotlib figure as an SVG `data:` URI whose `figures.INKS` colours follow the reader's light or dark scheme.
+
+    The figure is one made without pyplot (`figures.new_figure`): nothing global is touched or kept.
+    """
+    from videomac.report.figures import themed_svg
+
+    return "data:image/svg+xml;base64," + base64.b64encode(themed_svg(figure).encode("utf-8")).decode("ascii")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("videomac.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.filters.update(number=number_text, duration=duration_text)
+    return environment
