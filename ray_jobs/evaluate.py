@@ -1,6 +1,7 @@
-"""Scores a backbone by label propagation.
+r"""Scores a backbone by label propagation.
 
-ray job submit --working-dir . -- python -m ray_jobs.evaluate configs/propagation/davis.yaml model=s3://bucket/runs/NAME/export data.root=/data/DAVIS
+ray job submit --working-dir . -- python -m ray_jobs.evaluate configs/propagation/davis.yaml \
+        model=s3://bucket/runs/NAME/export data.root=/data/DAVIS
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Pretrains an encoder on shards; the same config resumes.
+r"""Pretrains an encoder on shards; the same config resumes.
 
-ray job submit --working-dir . -- python -m ray_jobs.pretrain configs/pretrain/videomac_convnextv2_t.yaml data.manifest=s3://bucket/shards/manifest.json run.storage=s3://bucket/runs
+ray job submit --working-dir . -- python -m ray_jobs.pretrain configs/pretrain/videomac_convnextv2_t.yaml \
+        data.manifest=s3://bucket/shards/manifest.json run.storage=s3://bucket/runs
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from videomac.config.commands import job
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac tune`; returns the exit code."""
     with job("tune", argv) as config:
-        from videomac.distributed.sweep import tune  # here, so that --help and config errors come at once
+        from videomac.distributed.sweep import run_sweep  # here, so that --help and config errors come at once
 
-        tune(config)
+        run_sweep(config)
     return 0
 
 

@@ -49,10 +49,10 @@ class Section(pydantic.BaseModel):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
     def with_values(self: S, **dotted: Any) -> S:
-        """A checked copy with some values replaced; write dots as double underscores: `data__manifest="..."`."""
+        """A checked copy with some values replaced: `with_values(**{"data.manifest": "..."})`."""
         tree = self.model_dump(mode="json")
         for key, value in dotted.items():
-            _assign(tree, key.replace("__", "."), value)
+            _assign(tree, key, value)
         return validate(type(self), tree, origin="override")
 
 

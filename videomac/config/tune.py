@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import pydantic
@@ -19,22 +20,47 @@ class Tune(Section):
     """Folder of the sweep below `storage`; the same name resumes."""
     storage: str = "runs"
     """As `run.storage`."""
-    space: dict[str, list[float | int | str | bool]]
-    """Dotted keys of the pretraining config, each with the values to try: a grid, or choices to sample from."""
+    space: dict[str, list[Any]]
+    """Dotted keys of the pretraining config, each with the values to try."""
+    search: Literal["grid", "random"] = "grid"
+    """`grid`: every combination; `random`: each value drawn from its list."""
     samples: int = pydantic.Field(1, ge=1)
-    """grid: repeats of the grid; random and optuna: trials in all."""
-    search: Literal["grid", "random", "optuna"] = "grid"
-    """How the space is walked."""
-    scheduler: Literal["none", "asha"] = "none"
-    """`asha` stops weak trials at checkpoints, by the probe's score."""
+    """grid: repeats of the whole grid (with other seeds); random: trials in all."""
     max_concurrent: int = pydantic.Field(1, ge=1)
     """Trials side by side; all their workers and actors must fit the cluster."""
     metric: str = "J&F-Mean"
-    """Score of a trial, larger is better."""
+    """Score that ranks the trials, larger is better: J&F-Mean, J-Mean, F-Mean, mIoU, PCK@0.1 as the task gives."""
     pretrain: Pretrain
     """What every trial starts from; its run name and storage are the sweep's."""
     evaluate: Evaluate
-    """How a finished trial's export is scored."""
+    """How a finished trial's export is scored; `model` and `out` are the trial's."""
+
+    @property
+    def folder(self) -> str:
+        """Everything that the sweep makes lies below this."""
+        return f"{self.storage}/{self.name}"
+
+    @classmethod
+    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+        """The trials' run section follows from the sweep's name."""
+        run = _section(_section(tree, "pretrain"), "run")
+        run.setdefault("name", tree.get("name", ""))
+        run.setdefault("storage", f"{tree.get('storage', 'runs')}/{tree.get('name', '')}/trials")
+        return tree
+
+    @pydantic.model_validator(mode="after")
+    def _space_fits(self) -> Tune:
+        for values in itertools.product(*self.space.values()):
+            self.trial_config(dict(zip(self.space, values, strict=True)))
+        return self
+
+    def trial_config(self, values: dict[str, Any]) -> Pretrain:
+        """The checked pretraining configuration of a trial with these values of `space`.
+
+        Raises:
+            ConfigError: a key that does not exist or a value that cannot be run.
+        """
+        return self.pretrain.with_values(**values)
 
 
 class Quickstart(Section):
