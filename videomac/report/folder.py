@@ -1,0 +1,187 @@
+"""Reads what a run, an evaluation or a sweep has left in its folder, also while it is being written.
+
+Nothing has to be there. A last line that is still being written is left for the next time; any other line or file that
+cannot be read is named in `RunFolder.unreadable` and shown on the page.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import fsspec
+import numpy as np
+import yaml
+
+from videomac.errors import StorageError
+
+T = TypeVar("T")
+PICTURES_SHOWN = 6
+PICTURE_ARRAYS = ("input", "visible", "online", "target")
+
+
+@dataclass
+class RunFolder:
+    """The parts of a run folder; a part that is not there is None or empty."""
+
+    path: str
+    config: dict[str, Any] | None = None
+    config_text: str = ""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    """One per step, ascending: of a step that was done again after a restart, the last."""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
+    """Reconstructions at up to `PICTURES_SHOWN` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
+    results: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] | None = None
+    evaluation: dict[str, Any] | None = None
+    propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    """By clip, what `evaluation/pictures/CLIP.npz` holds."""
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the folder's."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
+    def column(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values (float64) of the lines of metrics that have a number under `key`."""
+        pairs = [(line["step"], line[key]) for line in self.metrics if isinstance(line.get(key), (int, float))]
+        array = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return array[:, 0], array[:, 1]
+
+    def restarts(self) -> list[int]:
+        """Steps at which the run went on after a fault."""
+        return [e["step"] for e in self.events if e.get("event") == "restart" and isinstance(e.get("step"), int)]
+
+    def last(self, key: str) -> Any:
+        """The newest value of a metric, else None."""
+        return next((line[key] for line in reversed(self.metrics) if line.get(key) is not None), None)
+
+
+class Reader:
+    """Reads files of one folder (local or fsspec URL); mistakes are collected in `unreadable`, absences are quiet.
+
+    Raises:
+        StorageError: there is no such folder.
+    """
+
+    def __init__(self, folder: str, **storage_options: Any) -> None:
+        self._filesystem, self._root = fsspec.core.url_to_fs(folder, **storage_options)
+        self.unreadable: list[str] = []
+        if not self._filesystem.isdir(self._root):
+            raise StorageError(f"{folder}: no such folder; expected the folder of a run (run.storage/run.name)")
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """A file's JSON object, else None."""
+        value = self._parsed(name, json.loads)
+        return value if isinstance(value, dict) else None
+
+    def text(self, name: str) -> str:
+        """A file's text, else an empty one."""
+        return self._parsed(name, str) or ""
+
+    def yaml(self, name: str) -> dict[str, Any] | None:
+        """A YAML file's mapping, else None."""
+        value = self._parsed(name, yaml.safe_load)
+        return value if isinstance(value, dict) else None
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a JSON-lines file; a last line without its end is still being written and left out."""
+        complete = self.text(name).split("\n")[:-1]
+        found = [self._line(name, number, line) for number, line in enumerate(complete, 1) if line.strip()]
+        return [line for line in found if line is not None]
+
+    def arrays(self, name: str, wanted: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+        """The arrays of an npz file (never unpickled), else None; those in `wanted` have to be among them."""
+        try:
+            with np.load(io.BytesIO(self._filesystem.cat_file(f"{self._root}/{name}"))) as stored:
+                return {key: stored[key] for key in dict.fromkeys((*wanted, *stored.files))}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            self.unreadable.append(f"{name}: {error}")
+            return None
+
+    def names(self, pattern: str) -> list[str]:
+        """Paths, relative to the folder and sorted, that match a glob pattern."""
+        found = self._filesystem.glob(f"{self._root}/{pattern}")
+        return sorted(str(path)[len(self._root) :].lstrip("/") for path in found)
+
+    def bytes(self, name: str) -> bytes | None:
+        """A file's content, else None."""
+        try:
+            return self._filesystem.cat_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return None
+
+    def _parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
+        content = self.bytes(name)
+        if content is None:
+            return None
+        try:
+            return parse(content.decode("utf-8"))
+        except (ValueError, yaml.YAMLError) as error:
+            self.unreadable.append(f"{name}: {' '.join(str(error).split())}")
+            return None
+
+    def _line(self, name: str, number: int, line: str) -> dict[str, Any] | None:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            self.unreadable.append(f"{name}: line {number} is no JSON object")
+            return None
+        return value
+
+
+def read_run(folder: str, **storage_options: Any) -> RunFolder:
+    """All parts of a run folder that are there.
+
+    Raises:
+        StorageError: there is no such folder.
+    """
+    reader = Reader(folder, **storage_options)
+    config_name = next((name for name in ("config.yaml", "quickstart.yaml") if reader.text(name)), "config.yaml")
+    run = RunFolder(
+        path=folder.rstrip("/"),
+        config=reader.yaml(config_name),
+        config_text=reader.text(config_name),
+        metrics=_last_of_each_step(reader.lines("metrics.jsonl")),
+        events=reader.lines("events.jsonl"),
+        pictures=_pictures(reader),
+        results=reader.json("results.json") or {},
+        card=reader.json("export/card.json"),
+        evaluation=reader.json("evaluation/results.json"),
+        propagations=_propagations(reader),
+    )
+    run.unreadable = list(dict.fromkeys(reader.unreadable))
+    return run
+
+
+def _last_of_each_step(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_step = {line["step"]: line for line in lines if isinstance(line.get("step"), int)}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _pictures(reader: Reader) -> list[tuple[int, dict[str, np.ndarray]]]:
+    names = [name for name in reader.names("pictures/step_*.npz") if _step(name) is not None]
+    chosen = sorted({round(i) for i in np.linspace(0, len(names) - 1, PICTURES_SHOWN)}) if names else []
+    read = ((_step(names[i]), reader.arrays(names[i], PICTURE_ARRAYS)) for i in chosen)
+    return [(step, arrays) for step, arrays in read if step is not None and arrays is not None]
+
+
+def _step(name: str) -> int | None:
+    digits = name.rpartition("step_")[2].removesuffix(".npz")
+    return int(digits) if digits.isdigit() else None
+
+
+def _propagations(reader: Reader) -> dict[str, dict[str, np.ndarray]]:
+    read = {
+        name: reader.arrays(name, ("frames", "frame_ids", "truth"))
+        for name in reader.names("evaluation/pictures/*.npz")
+    }
+    return {name.rpartition("/")[2].removesuffix(".npz"): arrays for name, arrays in read.items() if arrays is not None}

@@ -1,0 +1,187 @@
+"""The page of a pretraining run, made from whatever its folder holds at the moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from videomac.report import charts
+from videomac.report.folder import RunFolder, read_run
+from videomac.report.page import Table, duration_text, image_data_uri, number_text, render, write_page
+from videomac.report.pictures import propagation, reconstructions
+from videomac.report.scores import Scores, read_scores
+
+EVENTS_SHOWN = 200
+
+
+def write_run_report(run_folder: str, **storage_options: Any) -> str:
+    """Writes `report.html` into a run's folder (local or URL), finished or not; returns its path.
+
+    Raises:
+        StorageError: there is no such folder, or it cannot be written.
+    """
+    run = read_run(run_folder, **storage_options)
+    html = render("run.html.j2", **_context(run))
+    return write_page(f"{run.path}/report.html", html, **storage_options)
+
+
+def _context(run: RunFolder) -> dict[str, Any]:
+    scores = read_scores(run.evaluation)
+    return {
+        "run": run,
+        "finished": _is_finished(run),
+        "state": _state(run),
+        "lead": _lead(run),
+        "tiles": _score_tiles(scores) + _training_tiles(run),
+        "scores": scores.means_table() if scores else None,
+        "clip_scores": scores.clips_table() if scores else None,
+        "score_chart": charts.score_chart(scores.bars()) if scores else None,
+        "protocol": scores.protocol if scores else "",
+        "propagations": [
+            propagation(clip, arrays, scores.labels if scores else []) for clip, arrays in run.propagations.items()
+        ],
+        **_reconstruction_context(run),
+        "loss_chart": charts.loss_chart(run),
+        "small_charts": charts.small_charts(run),
+        "restarts": run.restarts(),
+        "stages": _stages_table(run),
+        "ms_per_pair": _ms_per_pair_table(run),
+        "counters": _counters_table(run),
+        "events": _events_table(run),
+        "origin": _origin(run),
+        "card_text": json.dumps(run.card, indent=2) if run.card else "",
+    }
+
+
+def _pretrain_config(run: RunFolder) -> dict[str, Any]:
+    """The pretraining section, which is the whole file unless the run is a quickstart's."""
+    config = run.config or {}
+    return config.get("pretrain", config)
+
+
+def _value(run: RunFolder, dotted: str) -> Any:
+    node: Any = _pretrain_config(run)
+    for key in dotted.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _is_finished(run: RunFolder) -> bool:
+    return "stages_s" in run.results or (run.last("step") or 0) >= (_value(run, "train.steps") or np.inf)
+
+
+def _state(run: RunFolder) -> str:
+    step, steps = run.last("step"), _value(run, "train.steps")
+    if _is_finished(run):
+        return "finished"
+    if step is None:
+        return "no step yet"
+    whole = f" of {number_text(steps)}" if steps else ""
+    left = run.last("eta_s")
+    return f"step {number_text(step)}{whole}" + (f", {duration_text(float(left))} left when written" if left else "")
+
+
+def _lead(run: RunFolder) -> str:
+    name, ratio = _value(run, "model.encoder.name"), _value(run, "model.mask_ratio")
+    if name is None:
+        return "The run has left no configuration yet."
+    size, batch = _value(run, "data.image_size") or ["?", "?"], _value(run, "train.batch_size")
+    return (
+        f"{name}, pretrained on video without labels: pairs of frames of {size[0]} x {size[1]} px, {ratio:.0%} of "
+        f"their cells hidden, {batch} pairs in a step."
+    )
+
+
+def _score_tiles(scores: Scores | None) -> list[tuple[str, ...]]:
+    if scores is None:
+        return []
+    tiles: list[tuple[str, ...]] = [(f"{scores.ours:.3f}", "J&F, pretrained", "good")]
+    if scores.random is not None:
+        tiles.append((number_text(scores.random, 3), "random init"))
+    if scores.raw is not None:
+        tiles.append((number_text(scores.raw, 3), "best raw pixels"))
+    return tiles
+
+
+def _training_tiles(run: RunFolder) -> list[tuple[str, ...]]:
+    tiles: list[tuple[str, ...]] = []
+    if run.last("loss") is not None:
+        tiles.append((number_text(run.last("loss"), 3), f"loss at step {number_text(run.last('step'))}"))
+    pairs_per_s, wait = run.column("pairs_per_s")[1], run.last("wait_share_total")
+    if len(pairs_per_s):
+        tiles.append((number_text(float(np.median(pairs_per_s)), 1), "pairs per second"))
+    if wait is not None:
+        tiles.append((f"{wait:.1%}", "of the time waiting for data"))
+    return tiles
+
+
+def _reconstruction_context(run: RunFolder) -> dict[str, Any]:
+    if not run.pictures:
+        return {"samples": [], "picture_step": None, "progress": []}
+    step, newest = run.pictures[-1]
+    same = [(at, arrays) for at, arrays in run.pictures if np.array_equal(arrays["input"][:1], newest["input"][:1])]
+    progress = [(image_data_uri(arrays["online"][0, 0]), f"step {number_text(at)}") for at, arrays in same]
+    return {
+        "samples": reconstructions(newest),
+        "picture_step": number_text(step),
+        "progress": progress if len(progress) > 1 else [],
+    }
+
+
+def _stages_table(run: RunFolder) -> Table:
+    latest, first = run.results.get("stages_s", {}), run.results.get("first_stages_s", {})
+    rows: list[Sequence[Any]] = [[name, first.get(name, seconds), seconds] for name, seconds in latest.items()]
+    if rows:
+        rows.append(["together", sum(row[1] for row in rows), sum(row[2] for row in rows)])
+    columns = ["stage", "seconds, done anew", "seconds, this time"]
+    if latest == first:
+        columns, rows = ["stage", "seconds"], [row[:2] for row in rows]
+    return Table(columns, rows, digits=(None, 1, 1), strong=frozenset({len(rows) - 1}))
+
+
+def _ms_per_pair_table(run: RunFolder) -> Table:
+    rows = [[name.replace("_", " "), value] for name, value in run.results.get("ms_per_pair", {}).items()]
+    pairs_per_s = run.column("pairs_per_s")[1]
+    if len(pairs_per_s) and np.median(pairs_per_s) > 0:
+        rows.append(["training, all workers together (median over the run)", 1000 / float(np.median(pairs_per_s))])
+    return Table(["part", "ms per pair"], rows, digits=(None, 1))
+
+
+def _counters_table(run: RunFolder) -> Table:
+    counters = run.results.get("counters", {})
+    flat = [[_words(key), value] for key, value in counters.items() if not isinstance(value, dict)]
+    nested = [
+        [f"{_words(key)}: {_words(reason)}", count]
+        for key, value in counters.items()
+        if isinstance(value, dict)
+        for reason, count in value.items()
+    ]
+    logged = (("rows", "pairs used for training"), ("bad_rows", "of them bad"), ("skipped_steps", "steps skipped"))
+    rows = [[text, run.last(key)] for key, text in logged if run.last(key) is not None] + flat + nested
+    return Table(["what", "count"], rows)
+
+
+def _events_table(run: RunFolder) -> Table:
+    rows = [
+        [event.get("step"), _words(str(event.get("event", "event"))), _details(event)]
+        for event in run.events[-EVENTS_SHOWN:]
+    ]
+    return Table(["step", "event", "details"], rows)
+
+
+def _details(event: dict[str, Any]) -> str:
+    return ", ".join(f"{_words(k)} {v}" for k, v in event.items() if k not in ("event", "step", "time"))
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _origin(run: RunFolder) -> str:
+    made = run.results or run.card or {}
+    parts = [f"{key.replace('_', ' ')} {made[key]}" for key in ("config_hash", "commit", "machine") if made.get(key)]
+    parts += [f"{name} {version}" for name, version in (made.get("versions") or {}).items()]
+    return " · ".join(parts)
