@@ -1,0 +1,78 @@
+"""Packed cells: the visible sites of a map as one dense tensor, and the operations that need a site's neighbours.
+
+Every sample keeps the same number of cells, so the visible part of a map is `(b, k, t, t, c)`: pointwise layers run on
+it as on any dense tensor. Only a kernel that looks beyond its own site has to know where the cells lie. See
+docs/design/packed-cells.md.
+
+Shape letters: b batch, k visible cells, t sites along one side of a cell (u after a stride), s = k * t * t packed
+sites, h w sites of the whole map, c o channels in and out, p side of a kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videomac.nn.masking import Grid, pack, unpack
+from videomac.patches import patchify
+
+
+class PackedSites:
+    """Where the packed cells of a batch lie."""
+
+    def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid, valid_b: Bool[Tensor, " b"] | None = None):
+        self.cells_bk, self.grid, self.valid_b = cells_bk, grid, valid_b
+
+    def keep(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
+        """Nothing to mask: hidden sites do not exist."""
+        return x_bkttc
+
+    def image(self, x_bchw: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k t t c"]:
+        """The visible pixels."""
+        b, c, _, w = x_bchw.shape
+        t = w // self.grid[1]
+        x_bnd = patchify(x_bchw, t)
+        index_bkd = self.cells_bk.unsqueeze(-1).expand(-1, -1, x_bnd.shape[-1])
+        return x_bnd.gather(1, index_bkd).reshape(b, -1, t, t, c)
+
+    def conv(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
+        """A convolution over visible neighbours, hidden ones counting as zero."""
+        size, stride = layer.kernel_size[0], layer.stride[0]
+        if size == 1:
+            return F.linear(x_bkttc[:, :, ::stride, ::stride], layer.weight.flatten(1), layer.bias)
+        if size == stride:
+            return _conv_inside(x_bkttc, layer)
+        x_bchw = unpack(x_bkttc, self.cells_bk, self.grid).permute(0, 3, 1, 2)
+        if layer.padding == "same":
+            y_bohw = F.conv2d(F.pad(x_bchw, (0, 1, 0, 1)), layer.weight, layer.bias)
+        else:
+            y_bohw = layer(x_bchw)
+        return pack(y_bohw.permute(0, 2, 3, 1), self.cells_bk, self.grid)
+
+    def max_pool(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k u u c"]:
+        """3x3 maximum at stride 2 over visible neighbours."""
+        visible_bhwc = unpack(torch.ones_like(x_bkttc[..., :1]), self.cells_bk, self.grid)
+        x_bhwc = torch.where(visible_bhwc > 0, unpack(x_bkttc, self.cells_bk, self.grid), -torch.inf)
+        y_bhwc = F.max_pool2d(x_bhwc.permute(0, 3, 1, 2), 3, 2, 1).permute(0, 2, 3, 1)
+        return pack(y_bhwc, self.cells_bk, self.grid)
+
+    def weight(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b s"] | None:
+        """1 for the sites that take part in a norm over the batch; None: all of them."""
+        if self.valid_b is None:
+            return None
+        return self.valid_b.to(x_bkttc.dtype).unsqueeze(1).expand(-1, x_bkttc[0, ..., 0].numel())
+
+    def pack(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
+        """Packed already."""
+        return x_bkttc
+
+
+def _conv_inside(x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
+    """Stride = kernel, no padding: every output site has its own p x p sites, all of the same cell."""
+    b, k, t, _, c = x_bkttc.shape
+    p = layer.kernel_size[0]
+    x_bkupupc = x_bkttc.reshape(b, k, t // p, p, t // p, p, c)
+    patches_bkuud = x_bkupupc.transpose(3, 4).reshape(b, k, t // p, t // p, p * p * c)
+    return F.linear(patches_bkuud, layer.weight.permute(0, 2, 3, 1).flatten(1), layer.bias)
