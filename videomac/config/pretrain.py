@@ -55,6 +55,8 @@ class Train(Section):
 
     batch_size: int = pydantic.Field(256, ge=1)
     """Effective batch E: pairs in one optimiser update, over all workers and micro-steps."""
+    batch_scaling: Literal["keep", "per_worker"] = "keep"
+    """With fewer or more workers than `workers.count`: keep E, or scale it (and the learning rate) by their number."""
     micro_batch: int = pydantic.Field(32, ge=1)
     """Pairs that one worker computes at a time; a step takes ceil(E / (workers * micro_batch)) micro-steps."""
     steps: int | None = pydantic.Field(None, ge=1)
@@ -120,6 +122,8 @@ class Log(Section):
     """Steps between lines of metrics.jsonl."""
     pictures_every_steps: int = pydantic.Field(0, ge=0)
     """Steps between reconstruction pictures; 0: at checkpoints."""
+    picture_pairs: int = pydantic.Field(4, ge=1)
+    """Pairs in one file of reconstruction pictures."""
     held_out_every_steps: int = pydantic.Field(0, ge=0)
     """Steps between losses on the validation split; 0: never."""
     held_out_pairs: int = pydantic.Field(64, ge=1)

@@ -1,0 +1,55 @@
+"""Small networks and batches for the tests of pretraining."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from videomac import config
+from videomac.data.batch import Batch
+from videomac.pretrain.setup import build_state, derive_extent
+
+SIZE = 64
+
+
+def make_settings(**changes) -> config.Pretrain:
+    """A ConvNeXt V2 atto on 64 px: 4 cells, 2 of them visible; 10 steps of 4 rows. Changes: `train__steps=5`."""
+    tree = {
+        "run": {"name": "test", "storage": "unused"},
+        "data": {"manifest": "none", "image_size": [SIZE, SIZE]},
+        "model": {"encoder": {"name": "convnextv2_atto"}, "mask_ratio": 0.5, "decoder_dim": 16},
+        "train": {"batch_size": 4, "micro_batch": 4, "steps": 10},
+        "log": {"writers": []},
+    }
+    settings = config.validate(config.Pretrain, tree, "test")
+    return settings.with_values(**{key.replace("__", "."): value for key, value in changes.items()})
+
+
+def make_batch(rows: range, bad: tuple[int, ...] = (), size: int = SIZE, cell: int = 32, keep: int = 2) -> Batch:
+    """Rows whose content depends on g alone; g < 0 are pad rows."""
+    frames, cells = [], []
+    for g in rows:
+        rng = np.random.default_rng(g + 1000)
+        frames.append(rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8) * (g >= 0 and g not in bad))
+        cells.append(np.sort(rng.permutation((size // cell) ** 2)[:keep]))
+    weights = [float(g >= 0 and g not in bad) for g in rows]
+    return Batch(
+        frames_b2hwc=torch.from_numpy(np.stack(frames)),
+        cells_bk=torch.from_numpy(np.stack(cells)),
+        weight_b=torch.tensor(weights),
+        g_b=torch.tensor(list(rows)),
+        code_b=torch.tensor([2 * (g in bad) for g in rows]),
+        seed_b=torch.tensor([max(g, 0) for g in rows]),
+        keys=[f"clip{g}" if g >= 0 else "" for g in rows],
+    )
+
+
+def make_state(settings: config.Pretrain, world: int = 1):
+    """A fresh state on the CPU; an epoch has 20 rows."""
+    return build_state(settings, derive_extent(settings, rows_in_epoch=20, world=world), torch.device("cpu"))
+
+
+@pytest.fixture
+def settings() -> config.Pretrain:
+    return make_settings()

@@ -1,0 +1,96 @@
+"""What a run is doing, seen by its driver all the time: workers' prints don't reach it, so rank 0 posts to an actor."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+REFRESH_S = 0.5
+PLAIN_LINE_EVERY_S = 5.0
+"""Without a terminal: seconds between two lines."""
+
+
+@ray.remote(num_cpus=0, max_restarts=-1)
+class Board:
+    """Holds the newest figures; costs no CPU."""
+
+    def __init__(self) -> None:
+        self._figures: dict[str, Any] = {}
+
+    def post(self, figures: dict[str, Any]) -> None:
+        """Replaces the figures that are given."""
+        self._figures |= figures
+
+    def read(self) -> dict[str, Any]:
+        """All figures."""
+        return self._figures
+
+
+def line(figures: dict[str, Any]) -> str:
+    """Stage, step, loss, speed, waiting and time left, as far as they are known."""
+    parts = [figures.get("stage", "pretrain: starting workers and decode actors")]
+    if "step" in figures:
+        parts.append(f"step {figures['step']}/{figures['steps']}")
+        parts.append(f"loss {figures['loss']:.4f}")
+        parts.append(f"{figures['pairs_per_s']:.1f} pairs/s")
+        parts.append(f"waiting for data {figures['wait_share']:.0%}")
+        parts.append(f"{clock(figures['eta_s'])} left")
+    return " | ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds as people write them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def shown(board: Any) -> Iterator[None]:
+    """Shows the board's figures while the block runs: one live line on a terminal, plain lines elsewhere."""
+    ended = threading.Event()
+    watch = _watch_live if sys.stdout.isatty() else _watch_plain
+    thread = threading.Thread(target=watch, args=(board, ended), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=10)
+
+
+def _watch_live(board: Any, ended: threading.Event) -> None:
+    begin = time.monotonic()
+    with Live(console=Console(), refresh_per_second=4) as live:
+        while not ended.wait(REFRESH_S):
+            live.update(Text(f"[{clock(time.monotonic() - begin)}] {line(_read(board))}", overflow="ellipsis", no_wrap=True))
+
+
+def _watch_plain(board: Any, ended: threading.Event) -> None:
+    begin, shown_last, printed_at = time.monotonic(), "", -PLAIN_LINE_EVERY_S
+    while not ended.wait(REFRESH_S):
+        text, now = line(_read(board)), time.monotonic()
+        # A new stage or step is shown at once, but not more often than people can read; a standstill now and then.
+        wait_s = PLAIN_LINE_EVERY_S if text != shown_last else 6 * PLAIN_LINE_EVERY_S
+        if now - printed_at >= wait_s or text.split(" | ")[0] != shown_last.split(" | ")[0]:
+            print(f"[{clock(now - begin)}] {text}", flush=True)
+            shown_last, printed_at = text, now
+    final = line(_read(board))
+    if final != shown_last:
+        print(f"[{clock(time.monotonic() - begin)}] {final}", flush=True)
+
+
+def _read(board: Any) -> dict[str, Any]:
+    try:
+        return ray.get(board.read.remote(), timeout=5)
+    except (ray.exceptions.RayError, TimeoutError):  # the board moves to another node, or the cluster is going down
+        return {}

@@ -1,0 +1,42 @@
+"""The target network: an exponential moving average of the online one, the same on every worker."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def make_target(online: N) -> N:
+    """A copy of the online network in eval mode that no gradient reaches."""
+    return copy.deepcopy(online).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def update(target: nn.Module, online: nn.Module, momentum: float) -> None:
+    """target = momentum * target + (1 - momentum) * online, over parameters and floating-point buffers.
+
+    Counters among the buffers (BatchNorm's `num_batches_tracked`) are copied.
+    """
+    averaged, counters = _tensor_pairs(target, online)
+    torch._foreach_lerp_([t for t, _ in averaged], [o for _, o in averaged], 1.0 - momentum)
+    for ours, theirs in counters:
+        ours.copy_(theirs)
+
+
+@torch.no_grad()
+def relative_distance(target: nn.Module, online: nn.Module) -> float:
+    """|target - online| / |online| over all parameters: how far the target trails."""
+    ours, theirs = [p.detach() for p in target.parameters()], [p.detach() for p in online.parameters()]
+    apart = torch.nn.utils.get_total_norm(torch._foreach_sub(ours, theirs))
+    return (apart / torch.nn.utils.get_total_norm(theirs)).item()
+
+
+def _tensor_pairs(target: nn.Module, online: nn.Module) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+    pairs = list(zip(target.parameters(), online.parameters(), strict=True))
+    pairs += list(zip(target.buffers(), online.buffers(), strict=True))
+    return [p for p in pairs if p[0].is_floating_point()], [p for p in pairs if not p[0].is_floating_point()]

@@ -1,0 +1,193 @@
+"""From a checkpoint to weights that others load: the online encoder under timm's names, with a card, checked.
+
+An export is a folder: `model.safetensors` and `card.json`. A `standard` network loads by
+`timm.create_model(card["architecture"], num_classes=0)` with `strict=True`; a `paper` network is no timm network and
+loads into our own dense class (`videomac.nn.registry.build_encoder`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import safetensors.torch
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videomac import config
+from videomac.errors import CheckpointError, ExportError
+from videomac.nn.encoder import Encoder
+from videomac.nn.registry import build_encoder, timm_arguments, timm_state_dict
+from videomac.pretrain import checkpoint
+from videomac.pretrain.model import IMAGENET_MEAN, IMAGENET_STD
+
+TOLERANCE = 1e-4
+"""Largest difference between exported and trained features, relative to the stage's largest value."""
+
+
+def export(settings: config.Export) -> dict[str, Any]:
+    """`videomac export`: writes the export in the asked form; returns its card.
+
+    Raises:
+        CheckpointError: `checkpoint` is neither a whole checkpoint nor a run with one.
+        ExportError: a form that the network does not have, or a difference above the tolerance.
+    """
+    from videomac.pretrain import export_formats  # imports ONNX tools on demand only
+
+    card = export_checkpoint(settings.checkpoint, settings.out)
+    if settings.format == "huggingface":
+        export_formats.add_huggingface_config(settings.out, card)
+    elif settings.format == "onnx":
+        export_formats.add_onnx(settings.out, card)
+    print(f"{settings.out}: {card['architecture']} ({card['variant']}), step {card['step']} of {card['run']}", flush=True)
+    return card
+
+
+def export_checkpoint(checkpoint_dir: str, out_dir: str) -> dict[str, Any]:
+    """Exports a checkpoint's (or a run's last checkpoint's) online encoder into a folder; returns the card.
+
+    Raises:
+        CheckpointError: no whole checkpoint there.
+        ExportError: the exported network's dense features differ from the trained one's.
+    """
+    with local_checkpoint(checkpoint_dir) as folder:
+        facts = checkpoint.verify(folder)
+        encoder = load_encoder(folder, facts)
+    weights = timm_state_dict(encoder) if encoder.variant == "standard" else encoder.state_dict()
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()}, {"format": "pt"})
+    card = _card(facts, encoder, content)
+    card["checked"] = check_export(encoder, content, card)
+    with uploaded(out_dir) as out:
+        (out / "model.safetensors").write_bytes(content)
+        (out / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
+    return card
+
+
+def load_encoder(folder: str | Path, facts: dict[str, Any]) -> Encoder:
+    """The online encoder of a checkpoint, in eval mode."""
+    settings = config.Model.model_validate_json(json.dumps(facts["config"]["model"]))
+    encoder = build_encoder(settings.encoder, settings.cell)
+    tensors = checkpoint.read_tensors(Path(folder) / "online.safetensors")
+    ours = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+    encoder.load_state_dict(ours, strict=True)
+    return encoder.eval()
+
+
+def check_export(encoder: Encoder, content: bytes, card: dict[str, Any]) -> dict[str, Any]:
+    """Loads the exported bytes as a user would, and compares dense features on a random image.
+
+    Raises:
+        ExportError: a stage differs by more than `TOLERANCE`.
+    """
+    x_bchw = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    theirs = dense_stages(content, card, x_bchw)
+    with torch.no_grad():
+        ours = encoder.dense(x_bchw)
+    worst = max(((a - b).abs().max() / b.abs().max().clamp(min=1e-12)).item() for a, b in zip(theirs, ours, strict=True))
+    if not worst <= TOLERANCE:
+        raise ExportError(
+            f"{card['architecture']}: exported features differ from the trained ones by {worst:.2e} of a stage's largest "
+            f"value, expected at most {TOLERANCE:g}; nothing was written"
+        )
+    way = f"timm {timm.__version__}, strict=True" if card["timm"] else "videomac.nn.registry.build_encoder, strict=True"
+    return {"loaded_by": way, "largest_relative_difference": worst, "tolerance": TOLERANCE, "image": [96, 128]}
+
+
+@torch.no_grad()
+def dense_stages(content: bytes, card: dict[str, Any], x_bchw: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+    """The four stages, each (b, c, h / s, w / s), of an export's network loaded from its bytes."""
+    weights = safetensors.torch.load(content)
+    if card["timm"]:
+        model = timm.create_model(**card["timm"]).eval()
+        model.load_state_dict(weights, strict=True)
+        return model.forward_intermediates(x_bchw, intermediates_only=True)[-4:]
+    model = build_encoder(config.Encoder.model_validate_json(json.dumps(card["encoder"])), card["cell"]).eval()
+    model.load_state_dict(weights, strict=True)
+    return model.dense(x_bchw)
+
+
+def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, Any]:
+    settings = facts["config"]["model"]["encoder"]
+    standard = encoder.variant == "standard"
+    return {
+        "architecture": settings["name"],
+        "variant": settings["variant"],
+        "timm": timm_arguments(encoder) if standard else None,
+        "encoder": {key: settings[key] for key in ("name", "variant", "grn")},
+        "cell": facts["config"]["model"]["cell"],
+        "strides": list(encoder.strides),
+        "dims": list(encoder.dims),
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+        "run": facts["config"]["run"]["name"],
+        "step": facts["step"],
+        "rows_used": facts["rows_used"],
+        "config_hash": facts["config_hash"],
+        "manifest_sha256": facts.get("manifest_sha256"),
+        "commit": facts["commit"],
+        "versions": facts["versions"],
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "untrained": "head.norm (identity; pretraining has no head)" if standard and "convnext" in settings["name"] else None,
+    }
+
+
+@contextlib.contextmanager
+def local_checkpoint(path: str) -> Iterator[Path]:
+    """A checkpoint folder on this machine: `path` itself, a copy of a remote one, or the last whole one of a run.
+
+    Raises:
+        CheckpointError: nothing whole there.
+    """
+    filesystem, root = fsspec.url_to_fs(path)
+    candidates = [root]
+    if not filesystem.exists(f"{root}/files.json"):
+        found = filesystem.ls(f"{root}/checkpoints", detail=False) if filesystem.isdir(f"{root}/checkpoints") else []
+        candidates = sorted((c for c in found if "step_" in c), reverse=True)
+    complaints = []
+    for candidate in candidates:
+        with _copied(filesystem, candidate, remote="://" in path) as folder:
+            try:
+                checkpoint.verify(folder)
+            except CheckpointError as error:
+                complaints.append(str(error))
+                continue
+            yield folder
+            return
+    reason = complaints[0] if complaints else "neither a checkpoint folder nor a run with checkpoints/"
+    raise CheckpointError(f"{path}: nothing to export: {reason}")
+
+
+@contextlib.contextmanager
+def uploaded(folder: str) -> Iterator[Path]:
+    """A local folder to write into; its files reach `folder` (a path or URL) at the end of the block."""
+    if "://" not in folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        filesystem, root = fsspec.url_to_fs(folder)
+        for path in Path(temporary).iterdir():
+            filesystem.pipe_file(f"{root}/{path.name}", path.read_bytes())
+
+
+@contextlib.contextmanager
+def _copied(filesystem: Any, root: str, remote: bool) -> Iterator[Path]:
+    if not remote:
+        yield Path(root)
+        return
+    temporary = tempfile.mkdtemp()
+    try:
+        filesystem.get(f"{root.rstrip('/')}/", temporary, recursive=True)
+        yield Path(temporary)
+    finally:
+        shutil.rmtree(temporary)

@@ -1,0 +1,63 @@
+"""The masked autoencoder (one network of the two), and how one is built from the configuration.
+
+Shape letters: b pairs, c channels, h w pixels, k visible cells, n all cells, t sites across a cell, d pixel values of
+a cell, l blocks of the encoder.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from videomac import config
+from videomac.nn.decoder import Decoder
+from videomac.nn.registry import build_encoder
+from videomac.patches import grid_of
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class MaskedAutoencoder(nn.Module):
+    """Sparse encoder and dense decoder: from the visible cells of one frame to a prediction of every cell."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, cell: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.cell = cell
+
+    def forward(
+        self,
+        x_bchw: Float[Tensor, "b c h w"],
+        cells_bk: Int[Tensor, "b k"],
+        valid_b: Bool[Tensor, " b"] | None = None,
+        uniform_bl: Float[Tensor, "b l"] | None = None,
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b k t t f"]]:
+        """Predicted pixels of every cell, and the encoder's last stage.
+
+        `valid_b` keeps bad rows out of norm statistics; `uniform_bl` decides drop path, so that it depends on the row
+        alone and not on the worker that computes it.
+        """
+        last_bkttc = self.encoder(x_bchw, cells_bk, valid_b, uniform_bl)[-1]
+        grid = grid_of(x_bchw.shape[2], x_bchw.shape[3], self.cell)
+        return self.decoder(last_bkttc, cells_bk, grid), last_bkttc
+
+
+def build_model(settings: config.Model, seed: int) -> MaskedAutoencoder:
+    """The network with weights that depend on `seed` alone; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = build_encoder(settings.encoder, settings.cell)
+        decoder = Decoder(
+            encoder.dims[-1], settings.decoder_dim, settings.decoder_depth, settings.cell, settings.encoder.variant
+        )
+    return MaskedAutoencoder(encoder, decoder, settings.cell)
+
+
+def normalise_frames(frames_b2hwc: Tensor) -> Float[Tensor, "b 2 c h w"]:
+    """uint8 frames as float32 with ImageNet's mean and standard deviation, channels first."""
+    mean = torch.tensor(IMAGENET_MEAN, device=frames_b2hwc.device) * 255
+    std = torch.tensor(IMAGENET_STD, device=frames_b2hwc.device) * 255
+    return ((frames_b2hwc - mean) / std).permute(0, 1, 4, 2, 3)

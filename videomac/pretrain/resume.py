@@ -1,0 +1,83 @@
+"""What may change between two attempts of a run, and what makes it another run (docs/design/resume.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from videomac.config import Pretrain, differing_keys
+from videomac.errors import CheckpointError, ConfigError
+from videomac.pretrain.runlog import RunFolder
+from videomac.pretrain.step import TrainState
+
+OPERATIONAL: dict[str, tuple[str, ...]] = {
+    "run": ("name", "storage"),
+    "data": (
+        "manifest", "storage_options", "decoder", "allow_decoder_change", "bounds", "max_bad_share", "actors",
+        "cpus_per_actor", "block_steps", "window_blocks", "prefetch_batches", "object_store_mb", "start_timeout_s",
+        "stall_timeout_s", "io_timeout_s",
+    ),
+    "train": ("micro_batch", "batch_scaling", "matmul_precision", "compile", "channels_last", "nonfinite", "max_loss"),
+    "workers": (), "checkpoint": (), "log": (), "probe": (),
+}  # fmt: skip
+"""Sections and keys that don't change what is learned, beyond rounding; no keys: the whole section. The manifest is
+held by its content, the decoder by name and version."""
+
+
+def identity(config: dict[str, Any]) -> dict[str, Any]:
+    """The resolved configuration without its operational keys: what makes two runs the same run."""
+    kept = {}
+    for section, values in config.items():
+        if section not in OPERATIONAL:
+            kept[section] = values
+        elif OPERATIONAL[section]:
+            kept[section] = {key: value for key, value in values.items() if key not in OPERATIONAL[section]}
+    return kept
+
+
+def claim_folder(folder: RunFolder, settings: Pretrain) -> None:
+    """Writes `config.yaml`; an existing one must describe the same run.
+
+    Raises:
+        ConfigError: the folder holds a run with other keys; the message lists them.
+    """
+    existing = folder.read("config.yaml")
+    if existing is not None:
+        refuse_other_run(folder.url, yaml.safe_load(existing), settings)
+    folder.write("config.yaml", settings.to_yaml().encode())
+
+
+def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> None:
+    """Raises ConfigError with the differing keys if `config` is not the same run as `settings`."""
+    differing = differing_keys(identity(config), identity(settings.model_dump(mode="json")))
+    if differing:
+        raise ConfigError(
+            f"{place} holds a run with another configuration: {'; '.join(differing)}; "
+            "take those values back, or choose another run.name"
+        )
+
+
+def check_resumable(state: TrainState, saved: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Looks at what the configuration alone doesn't tell: `saved` is the checkpoint's state.json, `facts` the present.
+
+    Raises:
+        CheckpointError: other shards, another decoder without `data.allow_decoder_change`, or another number of
+            micro-steps where the EMA follows them.
+    """
+    refuse_other_run("the checkpoint", saved["config"], state.settings)
+    if saved.get("manifest_sha256") != facts["manifest_sha256"]:
+        raise CheckpointError(
+            f"data.manifest: the run began with shards {saved.get('manifest_sha256')}, "
+            f"{state.settings.data.manifest} is {facts['manifest_sha256']}; give the first ones, or another run.name"
+        )
+    if saved.get("decoder") != facts["decoder"] and not state.settings.data.allow_decoder_change:
+        raise CheckpointError(
+            f"data.decoder: the run began with {saved.get('decoder')}, now it is {facts['decoder']}: frames may differ by "
+            "rounding; set data.allow_decoder_change=true to go on"
+        )
+    if state.settings.optim.ema_every == "micro_step" and saved["micro_steps"] != state.extent.micro_steps:
+        raise CheckpointError(
+            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would be "
+            f"{state.extent.micro_steps}: the target would follow at another pace; keep workers.count * train.micro_batch"
+        )

@@ -1,0 +1,160 @@
+"""The run folder: what a run writes down as it goes (formats in docs/training.md), on a local path or an `s3://` URL.
+
+Lines are appended and flushed one by one on a local path. An object store has no append: there, files are kept in
+memory and written whole at intervals and at checkpoints, which is why the ledger comes in parts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from videomac.data.batch import Batch
+from videomac.errors import StorageError
+
+UPLOAD_EVERY_S = 30.0
+"""Object stores: seconds between two uploads of metrics.jsonl."""
+
+
+class RunFolder:
+    """`STORAGE/NAME`: whole files by name, each written all or not at all."""
+
+    def __init__(self, storage: str, name: str) -> None:
+        self.local = Path(storage).expanduser().absolute() / name if "://" not in storage else None
+        self.url = str(self.local) if self.local else f"{storage.rstrip('/')}/{name}"
+        self._filesystem, self._root = fsspec.url_to_fs(self.url)
+
+    def read(self, name: str) -> bytes | None:
+        """The file's bytes, None if there is none."""
+        try:
+            return self._filesystem.cat_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces the file: readers see the old or the new one, never a part.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        try:
+            if self.local is None:
+                self._filesystem.pipe_file(f"{self._root}/{name}", content)
+                return
+            path = self.local / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            raise StorageError(f"{self.url}/{name}: cannot be written ({error}); check run.storage") from error
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files and folders in a folder of the run, sorted; none if there is no such folder."""
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._filesystem.ls(f"{self._root}/{folder}", detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+
+
+class JsonLines:
+    """One file of JSON objects, a line each."""
+
+    def __init__(self, folder: RunFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._uploaded = time.monotonic()
+        self._lines = b"" if folder.local else folder.read(name) or b""
+        if folder.local:
+            folder.local.mkdir(parents=True, exist_ok=True)
+            _end_last_line(folder.local / name)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Appends one object; NaN and infinity become null, as JSON has neither."""
+        encoded = json.dumps(_finite(line), ensure_ascii=False).encode() + b"\n"
+        if self._folder.local:
+            with (self._folder.local / self._name).open("ab") as file:
+                file.write(encoded)
+            return
+        self._lines += encoded
+        if time.monotonic() - self._uploaded > UPLOAD_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Object stores: uploads what was written."""
+        if not self._folder.local and self._lines:
+            self._folder.write(self._name, self._lines)
+            self._uploaded = time.monotonic()
+
+
+class Ledger:
+    """Which rows each step used on one worker, and which of them were bad: exact, also after any crash.
+
+    A part is written before the checkpoint that covers it. An attempt that starts at step s makes void whatever earlier
+    attempts wrote about later steps, so nothing is ever rewritten.
+    """
+
+    def __init__(self, folder: RunFolder, attempt: int, rank: int, start_step: int) -> None:
+        self._folder = folder
+        self._prefix = f"ledger/attempt_{attempt:04d}_rank_{rank:03d}"
+        self._lines: list[dict[str, Any]] = []
+        self._folder.write(f"{self._prefix}_start.json", json.dumps({"start_step": start_step}).encode())
+
+    def record(self, step: int, batches: list[Batch]) -> None:
+        """Notes the rows of one step; pad rows are in no ledger."""
+        rows = [(g, code, key) for b in batches for g, code, key in zip(b.g_b.tolist(), b.code_b.tolist(), b.keys, strict=True)]
+        line: dict[str, Any] = {"step": step, "g": [g for g, _, _ in rows if g >= 0]}
+        bad = [{"g": g, "code": code, "key": key} for g, code, key in rows if g >= 0 and code != 0]
+        self._lines.append(line | ({"bad": bad} if bad else {}))
+
+    def flush(self) -> None:
+        """Writes the steps since the last flush as one part."""
+        if self._lines:
+            lines = "".join(json.dumps(line) + "\n" for line in self._lines)
+            self._folder.write(f"{self._prefix}_step_{self._lines[-1]['step']:07d}.jsonl", lines.encode())
+            self._lines = []
+
+
+def read_ledger(folder: RunFolder) -> dict[int, list[dict[str, Any]]]:
+    """The steps that count: step -> its lines, one of each worker of the attempt that the step stands from."""
+    names = folder.names("ledger")
+    starts: dict[str, int] = {}
+    for name in names:
+        if name.endswith("_start.json"):
+            starts[_attempt(name)] = json.loads(folder.read(f"ledger/{name}") or b"{}")["start_step"]
+    steps: dict[int, list[dict[str, Any]]] = {}
+    for name in names:
+        later = [start for attempt, start in starts.items() if attempt > _attempt(name)]
+        for line in _parsed(folder.read(f"ledger/{name}")) if name.endswith(".jsonl") else ():
+            if line["step"] <= min(later, default=math.inf):
+                steps.setdefault(line["step"], []).append(line)
+    return steps
+
+
+def _attempt(name: str) -> str:
+    return name.split("_rank_")[0]
+
+
+def _parsed(content: bytes | None) -> Iterator[dict[str, Any]]:
+    return (json.loads(line) for line in (content or b"").splitlines())
+
+
+def _end_last_line(path: Path) -> None:
+    """A killed writer may have left half a line: it gets its end, so that the next line stands alone."""
+    if path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return {k: _finite(v) for k, v in value.items()} if isinstance(value, dict) else value

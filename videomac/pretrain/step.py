@@ -1,0 +1,288 @@
+"""One training step in torch alone: the same under Ray and in a plain loop.
+
+A step is one optimiser update and one EMA update, after its micro-steps. Every loss is a mean over the valid masked
+cells of the whole step, on all workers: gradients are summed with the provisional divisor "all rows are good" and
+rescaled once, when the all-reduced count of good rows is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from videomac import config
+from videomac.data.batch import Batch
+from videomac.errors import TrainingError
+from videomac.pretrain import ema, schedules
+from videomac.pretrain.losses import pair_errors
+from videomac.pretrain.model import MaskedAutoencoder, normalise_frames
+from videomac.pretrain.optim import set_learning_rate
+
+AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """The numbers that are derived from the configuration, the data and the number of workers."""
+
+    batch_size: int
+    """Effective batch E of this attempt: rows of one step."""
+    micro_steps: int
+    """ceil(E / (workers * micro_batch)): batches that each worker takes in one step."""
+    rows_in_run: int
+    rows_in_epoch: int
+    masked_cells: int
+    """Masked cells of one row."""
+    world: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run at this effective batch."""
+        return math.ceil(self.rows_in_run / self.batch_size)
+
+
+@dataclasses.dataclass
+class TrainState:
+    """Everything that changes as the run goes on, and what it is computed with."""
+
+    settings: config.Pretrain
+    extent: Extent
+    online: MaskedAutoencoder
+    target: MaskedAutoencoder
+    wrapped: nn.Module
+    """The online network as it is called: in DDP when there is more than one worker."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    device: torch.device
+    step: int = 0
+    rows_used: int = 0
+    """Next row of the plan; learning rate and momentum follow from it."""
+    bad_rows: int = 0
+    skipped_steps: int = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        optim = self.settings.optim
+        peak = schedules.peak_learning_rate(optim.blr, self.extent.batch_size)
+        return schedules.learning_rate(self.rows_used / self.extent.rows_in_run, peak, optim.warmup_share)
+
+    def momentum(self, rows_ahead: int = 0) -> float:
+        """EMA momentum at the next step, or `rows_ahead` rows into it."""
+        extent = self.extent
+        return schedules.momentum(
+            self.rows_used + rows_ahead, extent.rows_in_run, extent.rows_in_epoch, self.settings.optim
+        )
+
+    @property
+    def finished(self) -> bool:
+        """No row of the run is left."""
+        return self.rows_used >= self.extent.rows_in_run
+
+
+@dataclasses.dataclass
+class StepReport:
+    """What one step did; losses are means over the valid masked cells of all workers."""
+
+    step: int
+    rows: int
+    """Rows used by the run after this step."""
+    loss: float
+    loss_online: float
+    loss_target: float
+    loss_consistency: float
+    lr: float
+    momentum: float
+    grad_norm: float
+    good_rows: int
+    skipped: str | None
+    """Why no update was made: `no_valid_row`, `nonfinite`, `scaler`; None for a step like others."""
+    batches: list[Batch]
+    """This worker's micro-batches, for ledger and pictures."""
+    features_bc: Tensor
+    """Pooled last stage of this worker's last micro-batch, for the variance of features."""
+
+
+@dataclasses.dataclass
+class _Sums:
+    """Sums over the micro-steps of this worker, all-reduced at the end of the step."""
+
+    totals: Tensor
+    """[sum L_o, sum L_t, sum L_c, good rows], float32."""
+    rows: list[tuple[Batch, Tensor]]
+    """Each micro-batch with its rows' losses: to name the keys when one is not finite."""
+    features_bc: Tensor
+
+
+def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
+    """Takes the step's micro-batches from the iterator, updates online network, optimiser and target network.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite or above `train.max_loss`, and `train.nonfinite` is
+            `stop`; the message names step and keys. All workers raise it alike.
+    """
+    lr, momentum = state.learning_rate, state.momentum()
+    set_learning_rate(state.optimizer, lr)
+    sums = _accumulate(state, micro_batches)
+    if dist.is_initialized():
+        dist.all_reduce(sums.totals)
+    online, target, consistency, good_rows = sums.totals.tolist()
+    cells = max(good_rows, 1.0) * state.extent.masked_cells
+    losses = (online / cells, target / cells, consistency / cells)
+    loss = losses[0] + losses[1] + state.settings.model.gamma * losses[2]
+    grad_norm, skipped = _finish_gradients(state, sums, loss, good_rows)
+    if skipped is None:
+        _update(state, sums, momentum)
+    state.optimizer.zero_grad()
+    _advance(state, good_rows, skipped)
+    return StepReport(
+        state.step, state.rows_used, loss, *losses, lr, momentum, grad_norm, round(good_rows), skipped,
+        [batch for batch, _ in sums.rows], sums.features_bc,
+    )  # fmt: skip
+
+
+def _accumulate(state: TrainState, micro_batches: Iterable[Batch]) -> _Sums:
+    """Forward and backward of every micro-step; DDP reduces gradients in the last one only."""
+    sums = _Sums(torch.zeros(4, device=state.device), [], torch.zeros(0))
+    last = state.extent.micro_steps - 1
+    for index, batch in enumerate(itertools.islice(micro_batches, state.extent.micro_steps)):
+        moved = batch.to(state.device)
+        with contextlib.nullcontext() if index == last else _without_reduction(state.wrapped):
+            loss_b, totals, sums.features_bc = _forward_backward(state, moved)
+        sums.totals += totals
+        sums.rows.append((batch, loss_b))
+        if state.settings.optim.ema_every == "micro_step" and index != last:
+            ahead = index * state.extent.batch_size // state.extent.micro_steps
+            ema.update(state.target, state.online, state.momentum(ahead))
+    if len(sums.rows) <= last:
+        raise TrainingError(f"step {state.step + 1}: {len(sums.rows)} of {last + 1} micro-batches came from the data")
+    return sums
+
+
+def _without_reduction(wrapped: nn.Module) -> contextlib.AbstractContextManager[None]:
+    return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else contextlib.nullcontext()
+
+
+def _forward_backward(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of each row, [sum L_o, sum L_t, sum L_c, good rows], and pooled features."""
+    model, extent = state.settings.model, state.extent
+    frames = normalise_frames(batch.frames_b2hwc)
+    frame1_bchw, frame2_bchw = frames.unbind(1)
+    uniform_bl = drop_path_uniforms(batch, state.online) if model.encoder.drop_path > 0 else None
+    good_b = batch.weight_b > 0
+    dtype = AUTOCAST[state.settings.train.precision]
+    with torch.autocast(state.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with torch.no_grad():
+            target_bnd, _ = state.target(frame2_bchw, batch.cells_bk, good_b)
+        online_bnd, last_bkttc = state.wrapped(frame1_bchw, batch.cells_bk, good_b, uniform_bl)
+    errors = pair_errors(
+        online_bnd, target_bnd, frame1_bchw, frame2_bchw, batch.cells_bk, model.cell, model.norm_target
+    )
+    weighted = torch.stack([torch.where(good_b, e * batch.weight_b, 0.0) for e in errors])
+    online, _, consistency = weighted.sum(1)
+    share = extent.world / (extent.batch_size * extent.masked_cells)  # DDP averages over workers: undo it here
+    state.scaler.scale((online + model.gamma * consistency) * share).backward()
+    totals = torch.cat([weighted.detach().sum(1), batch.weight_b.sum()[None]])
+    return weighted.detach().sum(0), totals, last_bkttc.detach().float().mean((1, 2, 3))
+
+
+def drop_path_uniforms(batch: Batch, online: MaskedAutoencoder) -> Float[Tensor, "b l"]:
+    """One number in [0, 1) per row and block, from the row's own counter-based generator."""
+    blocks = online.encoder.num_blocks
+    rows = [np.random.Generator(np.random.Philox(key=int(s))).random(blocks, np.float32) for s in batch.seed_b.tolist()]
+    return torch.from_numpy(np.stack(rows)).to(batch.frames_b2hwc.device)
+
+
+def _finish_gradients(state: TrainState, sums: _Sums, loss: float, good_rows: float) -> tuple[float, str | None]:
+    """Unscales, divides by the true count, clips; the gradient's norm and why the step must be skipped, if so."""
+    if good_rows == 0:
+        return 0.0, "no_valid_row"
+    parameters = [p for p in state.online.parameters() if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    state.scaler.unscale_(state.optimizer)
+    if good_rows != state.extent.batch_size:
+        torch._foreach_mul_(gradients, state.extent.batch_size / good_rows)
+    norm = torch.nn.utils.get_total_norm(gradients)
+    skipped = _verdict(state, sums, loss, norm.item())
+    if skipped is None and state.settings.optim.clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, state.settings.optim.clip_norm, norm)
+    return norm.item(), skipped
+
+
+def _verdict(state: TrainState, sums: _Sums, loss: float, norm: float) -> str | None:
+    """None for a healthy step; all workers see the same numbers and judge alike."""
+    train = state.settings.train
+    if math.isfinite(loss) and loss <= train.max_loss:
+        if math.isfinite(norm):
+            return None
+        if state.scaler.is_enabled():
+            state.scaler.update()  # an overflow of scaled gradients: halves the scale
+            return "scaler"
+    if train.nonfinite == "skip":
+        if state.scaler.is_enabled():
+            state.scaler.update()
+        return "nonfinite"
+    raise TrainingError(
+        f"step {state.step + 1}: loss {loss:g}, gradient norm {norm:g} (train.max_loss is {train.max_loss:g}); "
+        f"keys: {', '.join(_suspects(sums))}; lower optim.blr, set optim.clip_norm, look at these clips, "
+        "or set train.nonfinite=skip"
+    )
+
+
+def _suspects(sums: _Sums, most: int = 8) -> list[str]:
+    """Keys whose own loss is not finite, on all workers; where there is none, the keys of the step."""
+    mine = [
+        (key, math.isfinite(loss))
+        for batch, loss_b in sums.rows
+        for key, loss in zip(batch.keys, loss_b.tolist(), strict=True)
+        if key
+    ]
+    everyone = [mine]
+    if dist.is_initialized():
+        everyone = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(everyone, mine)
+    rows = list(itertools.chain.from_iterable(everyone))
+    keys = list(dict.fromkeys([key for key, finite in rows if not finite] or [key for key, _ in rows]))
+    return keys[:most] + ([f"and {len(keys) - most} more"] if len(keys) > most else [])
+
+
+def _update(state: TrainState, sums: _Sums, momentum: float) -> None:
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    average_running_statistics(state.online, sum(float(b.weight_b.sum()) for b, _ in sums.rows))
+    if state.settings.optim.ema_every == "micro_step":
+        last = state.extent.micro_steps - 1
+        momentum = state.momentum(last * state.extent.batch_size // state.extent.micro_steps)
+    ema.update(state.target, state.online, momentum)
+
+
+@torch.no_grad()
+def average_running_statistics(online: nn.Module, good_rows: float) -> None:
+    """BatchNorm's running means and variances, averaged over workers by their valid sites (good rows: every row has
+    the same number of sites), so that the target network is the same everywhere."""
+    buffers = [b for b in online.buffers() if b.is_floating_point()]
+    if not buffers or not dist.is_initialized():
+        return
+    weighted = torch.cat([b.flatten() * good_rows for b in buffers] + [torch.full_like(buffers[0].flatten()[:1], good_rows)])
+    dist.all_reduce(weighted)
+    means = (weighted[:-1] / weighted[-1]).split([b.numel() for b in buffers])
+    for buffer, mean in zip(buffers, means, strict=True):
+        buffer.copy_(mean.view_as(buffer))
+
+
+def _advance(state: TrainState, good_rows: float, skipped: str | None) -> None:
+    rows = min(state.extent.batch_size, state.extent.rows_in_run - state.rows_used)
+    state.step += 1
+    state.rows_used += state.extent.batch_size
+    state.bad_rows += rows - round(good_rows)
+    state.skipped_steps += skipped is not None

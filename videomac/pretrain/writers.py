@@ -1,0 +1,135 @@
+"""Where metrics go beside metrics.jsonl: each writer is its own library's, behind two methods."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from videomac.config import Pretrain
+from videomac.errors import ConfigError
+from videomac.pretrain.runlog import RunFolder
+
+
+class Writer(Protocol):
+    """Takes numbers (and pictures, where the library shows them) by step."""
+
+    def scalars(self, step: int, values: dict[str, float]) -> None: ...
+    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class TensorBoardWriter:
+    """`torch.utils.tensorboard` below `tensorboard/`; on an object store through a local folder, copied at flushes."""
+
+    def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only rank 0 needs it
+
+        del settings
+        self._folder = folder
+        self._path = folder.local / "tensorboard" if folder.local else Path(tempfile.mkdtemp())
+        self._writer = SummaryWriter(str(self._path), max_queue=100, flush_secs=10)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        for name, images_b2hwc in arrays.items():
+            self._writer.add_images(f"reconstruction/{name}", images_b2hwc.reshape(-1, *images_b2hwc.shape[2:]), step, dataformats="NHWC")
+
+    def flush(self) -> None:
+        self._writer.flush()
+        if not self._folder.local:
+            for path in self._path.iterdir():
+                self._folder.write(f"tensorboard/{path.name}", path.read_bytes())
+
+    def close(self) -> None:
+        self._writer.close()
+        self.flush()
+
+
+class MlflowWriter:
+    """One MLflow run; the server is MLFLOW_TRACKING_URI's."""
+
+    def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
+        import mlflow
+
+        self._mlflow = mlflow
+        self._run = mlflow.start_run(run_name=settings.run.name, tags={"folder": folder.url})
+        mlflow.log_params({"config_hash": settings.config_hash(), "encoder": settings.model.encoder.name})
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        self._mlflow.log_metrics(values, step=step)
+
+    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        for name, images_b2hwc in arrays.items():
+            self._mlflow.log_image(np.concatenate(list(images_b2hwc[0]), axis=1), f"{name}_{step:07d}.png")
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        self._mlflow.end_run()
+
+
+class WandbWriter:
+    """One Weights & Biases run that later attempts continue; configured by the WANDB_* environment."""
+
+    def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
+        import wandb
+
+        self._wandb = wandb
+        self._run = wandb.init(
+            name=settings.run.name,
+            id=f"{settings.run.name}-{settings.config_hash()}",
+            resume="allow",
+            config=settings.model_dump(mode="json") | {"folder": folder.url},
+        )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        self._run.log(values, step=step)
+
+    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        self._run.log({name: [self._wandb.Image(image) for image in images[0]] for name, images in arrays.items()}, step=step)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+WRITERS: dict[str, Callable[[Pretrain, RunFolder], Writer]] = {
+    "tensorboard": TensorBoardWriter,
+    "mlflow": MlflowWriter,
+    "wandb": WandbWriter,
+}
+
+
+def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
+    """The configured writers.
+
+    Raises:
+        ConfigError: a writer whose library is not installed.
+    """
+    writers = []
+    for name in settings.log.writers:
+        try:
+            writers.append(WRITERS[name](settings, folder))
+        except ImportError as error:
+            raise ConfigError(
+                f"log.writers: {name} cannot be imported ({error}); pip install 'videomac[{name}]' or drop it from the list"
+            ) from error
+    return writers
+
+
+def numbers(line: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers of a line of metrics, without its position."""
+    return {
+        key: float(value)
+        for key, value in line.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in ("step", "rows") and np.isfinite(value)
+    }
