@@ -29,70 +29,75 @@ SMALL = {
     "feature_std": "spread of features (0: collapsed)",
     "target_distance": "distance of target from online network",
 }
+SCHEDULES = {"lr", "momentum"}
+BINS = 500
 # Losses have their own chart; the others are counts and clocks that the page gives as numbers.
 NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
     "step", "rows", "time_s", "eta_s", "step_s", "wait_share_total", "bad_rows", "skipped_steps",
 }  # fmt: skip
 
 
-def smoothed(values: np.ndarray, window: float) -> np.ndarray:
-    """Exponential mean with weights that fall by e over `window` values, unbiased at the beginning.
+def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Centred Gaussian mean over neighbours, `sigma` in places; at the ends, over those there are.
 
-    Non-finite values take no part: they stand as gaps in the raw line.
+    Non-finite values take no part.
     """
-    keep, total, weight = float(np.exp(-1 / max(window, 1e-9))), 0.0, 0.0
-    means = np.empty(len(values))
-    for i, value in enumerate(values):
-        total, weight = total * keep, weight * keep
-        if np.isfinite(value):
-            total, weight = total + value, weight + 1
-        means[i] = total / weight if weight else np.nan
-    return means
+    reach = min(int(np.ceil(3 * sigma)), len(values))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
+    known = np.isfinite(values)
+    total, weight = (
+        np.convolve(part, kernel)[reach : reach + len(values)] for part in (np.where(known, values, 0.0), known * 1.0)
+    )
+    return np.divide(total, weight, out=np.full(len(values), np.nan), where=weight > 1e-12)
 
 
-def loss_chart(run: RunFolder) -> str | None:
-    """Total loss and its parts, raw (faint) and smoothed, as a data URI; None before the first step."""
+Chart = tuple[str, str]
+"""`data:` URI of a chart and what it shows in words."""
+
+
+def loss_charts(run: RunFolder) -> list[Chart]:
+    """Total loss, and its parts, raw (faint) and smoothed; none before the first step."""
     if not len(run.column("loss")[0]):
-        return None
-    figure, (whole, parts) = new_figure(11.0, 3.6, columns=2)
-    _lines(whole, run, [("loss", "total", INK)])
-    titled(whole, "total loss", "step")
-    _lines(parts, run, PARTS)
-    titled(parts, "its parts: mean squared error over masked cells", "step")
-    legend(parts, loc="upper right")
-    return figure_data_uri(figure)
+        return []
+    whole, (axes,) = new_figure(5.6, 3.5)
+    _lines(axes, run, [("loss", "total", INK)])
+    titled(axes, "total loss", "step")
+    parts, (axes,) = new_figure(5.6, 3.5)
+    _lines(axes, run, PARTS)
+    titled(axes, "its parts: mean squared error over masked cells", "step")
+    legend(axes, loc="best")
+    return [(figure_data_uri(whole), "total loss by step"), (figure_data_uri(parts), "parts of the loss by step")]
 
 
-def small_charts(run: RunFolder) -> str | None:
-    """A small chart for every other numeric metric, as a data URI; None if there is none."""
-    keys = [key for key in (*SMALL, *_other_metrics(run)) if len(run.column(key)[0])]
-    if not keys:
-        return None
-    columns = 3
-    rows = -(-len(keys) // columns)
-    figure, axes = new_figure(11.0, 1.95 * rows, rows, columns)
-    for one, key in zip(axes, keys, strict=False):
-        _lines(one, run, [(key, key, BLUE)])
-        titled(one, SMALL.get(key, key.replace("_", " ")))
-        one.locator_params(axis="both", nbins=4)
-    for unused in axes[len(keys) :]:
-        unused.set_visible(False)
-    return figure_data_uri(figure)
+def small_charts(run: RunFolder) -> list[Chart]:
+    """A small chart for every other numeric metric."""
+    charts = []
+    for key in (*SMALL, *_other_metrics(run)):
+        if not len(run.column(key)[0]):
+            continue
+        figure, (axes,) = new_figure(3.7, 2.0)
+        _lines(axes, run, [(key, key, BLUE)], smooth=key not in SCHEDULES)
+        title = SMALL.get(key, key.replace("_", " "))
+        titled(axes, title)
+        axes.locator_params(axis="both", nbins=4)
+        charts.append((figure_data_uri(figure), f"{title} by step"))
+    return charts
 
 
 def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]]) -> str:
     """Horizontal bars (label, mean, values by sequence) with a dot for each sequence; the first bar stands out."""
-    figure, (axes,) = new_figure(11.0, 0.62 + 0.42 * len(rows))
+    figure, (axes,) = new_figure(7.4, 0.62 + 0.36 * len(rows))
+    number = {"va": "center", "ha": "right", "fontsize": 10, "color": INK}
     for place, (_, mean, values) in enumerate(rows):
         colour = BLUE if place == 0 else MUTED
         axes.barh(place, mean, height=0.56, color=colour, alpha=0.85 if place == 0 else 0.45, linewidth=0)
         axes.scatter(values, [place] * len(values), s=14, color=INK, zorder=3, linewidth=0)
-        axes.text(max([mean, *values]) + 0.012, place, f"{mean:.3f}", va="center", fontsize=9.5, color=INK)
+        axes.text(1, place, f"{mean:.3f}", transform=axes.get_yaxis_transform(), **number)
     axes.set_yticks(range(len(rows)), [label for label, _, _ in rows], fontsize=9.5, color=INK)
     axes.invert_yaxis()
     axes.grid(visible=False)
-    axes.set_xlim(0, min(1.08, 0.1 + max(max([mean, *values]) for _, mean, values in rows)))
-    axes.set_xlabel("J&F; dots are sequences", fontsize=8.5, color=MUTED)
+    axes.set_xlim(0, 1.18 * max(max([mean, *values]) for _, mean, values in rows))
+    axes.set_xlabel("J&F: mean as a bar and a number, sequences as dots", fontsize=8.5, color=MUTED)
     return figure_data_uri(figure)
 
 
@@ -105,18 +110,32 @@ def _charted(key: str, value: object) -> bool:
     return key not in NOT_CHARTED and isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]]) -> None:
+def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]], smooth: bool = True) -> None:
     """Draws metrics (key, label, colour) raw and smoothed, with the restarts."""
     drawn = [np.empty(0)]
     for key, label, colour in lines:
         steps, values = run.column(key)
-        if len(steps):
-            axes.plot(steps, values, color=colour, alpha=0.28, linewidth=0.9, marker="." if len(steps) == 1 else None)
-            axes.plot(steps, smoothed(values, len(values) / 30), color=colour, linewidth=1.7, label=label)
-            drawn.append(values)
+        if not len(steps):
+            continue
+        _raw(axes, steps, values, colour, 0.28 if smooth else 1.0)
+        if smooth:
+            at = slice(None, None, max(1, len(steps) // BINS))
+            axes.plot(steps[at], smoothed(values, len(values) / 60)[at], color=colour, linewidth=1.7, label=label)
+        drawn.append(values)
     for step in run.restarts():
         axes.axvline(step, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     _cut_outliers(axes, np.concatenate(drawn))
+
+
+def _raw(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, opacity: float) -> None:
+    """Every value as a line; of a long run the range in each of `BINS` bins, so that the page stays small."""
+    if len(steps) <= 2 * BINS:
+        marker = "." if len(steps) == 1 else None
+        axes.plot(steps, values, color=colour, alpha=opacity, linewidth=0.9 if opacity < 1 else 1.7, marker=marker)
+        return
+    edges = np.linspace(0, len(steps), BINS + 1).astype(int)[:-1]
+    lowest, highest = np.minimum.reduceat(values, edges), np.maximum.reduceat(values, edges)
+    axes.fill_between(steps[edges], lowest, highest, color=colour, alpha=opacity, linewidth=0.6)
 
 
 def _cut_outliers(axes: Axes, values: np.ndarray) -> None:

@@ -27,8 +27,10 @@ BLUE, ORANGE, GREEN, PURPLE = (INKS[name][0] for name in ("blue", "orange", "gre
 def new_figure(width_in: float, height_in: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A transparent figure and its axes, row by row, in the pages' style."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="none")
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    figure = Figure(figsize=(width_in, height_in), layout=layout, facecolor="none")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for one in axes:
         _style(one)

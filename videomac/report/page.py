@@ -34,13 +34,14 @@ DASH = "\u2013"
 class Table:
     """A table for the macro `ui.table`: numbers stand right-aligned, None is shown as a dash.
 
-    `digits` gives a column's decimals (None: as they are, integers with thousands separators); `strong` are the indices
-    of the rows that are set in bold.
+    `digits` gives a column's decimals (None: as they are, integers with thousands separators); `signed` are the indices
+    of the columns that show differences, with a plus sign; `strong` those of the rows that are set in bold.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     digits: Sequence[int | None] | None = None
+    signed: frozenset[int] = frozenset()
     strong: frozenset[int] = frozenset()
 
     def numeric(self, column: int) -> bool:
@@ -49,7 +50,9 @@ class Table:
 
     def text(self, row: int, column: int) -> str:
         """A cell as it is shown."""
-        return number_text(self.rows[row][column], self.digits[column] if self.digits else None)
+        value = self.rows[row][column]
+        sign = "+" if column in self.signed and _is_number(value) and value > 0 else ""
+        return sign + number_text(value, self.digits[column] if self.digits else None)
 
 
 def number_text(value: Any, digits: int | None = None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from videomac.report import charts
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.page import Table, duration_text, image_data_uri, number_text, render, write_page
-from videomac.report.pictures import propagation, reconstructions
+from videomac.report.pictures import Propagation, propagation, reconstructions
 from videomac.report.scores import Scores, read_scores
 
 EVENTS_SHOWN = 200
@@ -40,11 +40,9 @@ def _context(run: RunFolder) -> dict[str, Any]:
         "clip_scores": scores.clips_table() if scores else None,
         "score_chart": charts.score_chart(scores.bars()) if scores else None,
         "protocol": scores.protocol if scores else "",
-        "propagations": [
-            propagation(clip, arrays, scores.labels if scores else []) for clip, arrays in run.propagations.items()
-        ],
+        "propagations": _propagations(run, scores),
         **_reconstruction_context(run),
-        "loss_chart": charts.loss_chart(run),
+        "loss_charts": charts.loss_charts(run),
         "small_charts": charts.small_charts(run),
         "restarts": run.restarts(),
         "stages": _stages_table(run),
@@ -129,6 +127,12 @@ def _reconstruction_context(run: RunFolder) -> dict[str, Any]:
         "picture_step": number_text(step),
         "progress": progress if len(progress) > 1 else [],
     }
+
+
+def _propagations(run: RunFolder, scores: Scores | None) -> list[Propagation]:
+    labels, order = (scores.labels, scores.clips) if scores else ([], [])
+    clips = sorted(run.propagations, key=lambda clip: order.index(clip) if clip in order else len(order))
+    return [propagation(clip, run.propagations[clip], labels) for clip in clips]
 
 
 def _stages_table(run: RunFolder) -> Table:

@@ -25,6 +25,11 @@ class Scores:
         return [row["label"] for row in self.rows]
 
     @property
+    def clips(self) -> list[str]:
+        """Names of the sequences, in the order they were scored."""
+        return list(self.rows[0].get("clips", {}))
+
+    @property
     def ours(self) -> float:
         """J&F of the evaluated model."""
         return self.rows[0]["scores"]["J&F-Mean"]
@@ -46,14 +51,14 @@ class Scores:
             values = [row["scores"].get(measure) for measure in MEASURES]
             apart = None if self.random is None else values[0] - self.random
             rows.append([row["label"], *values, None if row.get("source") == "random" else apart])
-        columns = ["features", "J&F", "J", "F", "J&F against random init"]
-        return Table(columns, rows, digits=(None, 3, 3, 3, 3), strong=frozenset({0}))
+        columns = ["features", "J&F", "J", "F", "J&F over random init"]
+        return Table(columns, rows, digits=(None, 3, 3, 3, 3), signed=frozenset({4}), strong=frozenset({0}))
 
     def clips_table(self) -> Table:
         """Every sequence with every feature set."""
         rows = [
             [clip, row["label"], *(row["clips"][clip].get(measure) for measure in MEASURES)]
-            for clip in self.rows[0].get("clips", {})
+            for clip in self.clips
             for row in self.rows
             if clip in row.get("clips", {})
         ]

@@ -1,0 +1,145 @@
+"""The run page from whole, unfinished, empty and damaged run folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videomac.errors import StorageError
+from videomac.report import charts
+from videomac.report.folder import read_run
+from videomac.report.run import write_run_report
+
+
+def page_of(folder: Path) -> str:
+    html = Path(write_run_report(str(folder))).read_text(encoding="utf-8")
+    return re.sub(r"data:image/[^\"]+", "data:", html)
+
+
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of a page's time."""
+    for name in ("loss_charts", "small_charts"):
+        monkeypatch.setattr(charts, name, lambda run: [])
+    monkeypatch.setattr(charts, "score_chart", lambda rows: "data:,")
+
+
+def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
+    html = page_of(make_run())
+    for expected in (
+        "finished", "convnextv2_atto", "0.710", "+0.150", "blackswan", "online network", "target network",
+        "true mean and\nvariance of the cell undo the normalisation", "together", "288.6", "decode and crop",
+        "bad: no pair", "restart", "mask_ratio: 0.75", "abc123abc123",
+    ):  # fmt: skip
+        assert expected in html, expected
+    assert 'class="missing"' not in html
+    assert 'http-equiv="refresh"' not in html
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("config.yaml", "config.yaml is not there"),
+        ("events.jsonl", "No events"),
+        ("pictures/step_0000100.npz pictures/step_0000200.npz", "No reconstructions yet"),
+        ("results.json", "Stage times come with results.json"),
+        ("evaluation/results.json", "Not scored yet"),
+        ("export/card.json", "Nothing exported yet"),
+    ],
+)
+@pytest.mark.usefixtures("without_charts")
+def test_a_part_that_is_not_there_is_named(make_run: Callable[[], Path], part: str, says: str) -> None:
+    folder = make_run()
+    for name in part.split():
+        (folder / name).unlink()
+    assert says in page_of(folder)
+
+
+def test_an_empty_folder_gives_a_page_and_no_folder_an_error(tmp_path: Path) -> None:
+    html = page_of(tmp_path)
+    assert "no step yet" in html
+    assert "metrics.jsonl is not there" in html
+    with pytest.raises(StorageError, match="no such folder"):
+        write_run_report(str(tmp_path / "absent"))
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_a_running_run_says_where_it_is_and_reloads(make_run: Callable[[], Path]) -> None:
+    folder = make_run()
+    (folder / "results.json").unlink()
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)[:20]
+    (folder / "metrics.jsonl").write_text("".join(lines) + '{"step": 105, "lo')
+    html = page_of(folder)
+    assert "step 100 of 200" in html
+    assert "1 min 50 s left" in html
+    assert 'http-equiv="refresh"' in html
+    assert "Could not be read" not in html, "the line that is being written is no mistake"
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_damage_is_named_and_the_rest_is_shown(make_run: Callable[[], Path]) -> None:
+    folder = make_run()
+    (folder / "evaluation" / "results.json").write_text("{")
+    (folder / "pictures" / "step_0000200.npz").write_bytes(b"PK\x03\x04 half")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5\n')
+    html = page_of(folder)
+    assert html.count("Could not be read") == 3
+    assert "metrics.jsonl: line 41 is no JSON object" in html
+    assert "After step 100." in html
+    assert "loss at step 200" in html
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_nothing_in_a_run_folder_is_unpickled(make_run: Callable[[], Path]) -> None:
+    folder = make_run()
+    arrays = dict.fromkeys(("input", "visible", "online", "target"), np.array([{"a": 1}], dtype=object))
+    np.savez(folder / "pictures" / "step_0000200.npz", **arrays)
+    assert "Object arrays cannot be loaded" in page_of(folder)
+
+
+def test_of_a_step_done_again_the_last_line_counts(tmp_path: Path) -> None:
+    lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 9.0}, {"step": 2, "loss": 2.0}, {"step": 3, "loss": None}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    steps, losses = read_run(str(tmp_path)).column("loss")
+    assert steps.tolist() == [1, 2]
+    assert losses.tolist() == [3.0, 2.0]
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_a_run_in_an_object_store(make_run: Callable[[], Path]) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.put(str(make_run()), "/bucket/runs/stored", recursive=True)
+    assert write_run_report("memory://bucket/runs/stored") == "memory://bucket/runs/stored/report.html"
+    assert b"online network" in memory.cat("/bucket/runs/stored/report.html")
+
+
+def test_a_metric_that_is_new_to_the_page_gets_its_chart(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "held_out_loss": 0.5, "skipped": false}\n')
+    assert [alt for _, alt in charts.small_charts(read_run(str(tmp_path)))] == ["held out loss by step"]
+
+
+def test_smoothing_keeps_straight_lines_levels_and_ignores_gaps() -> None:
+    line = np.linspace(0, 1, 50)
+    assert charts.smoothed(line, 2.0)[10:-10] == pytest.approx(line[10:-10])
+    level = np.full(50, 3.0)
+    level[20] = np.nan
+    assert charts.smoothed(level, 2.0) == pytest.approx(np.full(50, 3.0))
+    assert np.isnan(charts.smoothed(np.array([np.nan]), 1.0)).all()
+
+
+def test_a_long_run_has_a_page_as_small_as_a_short_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, count in (("short", 400), ("long", 20_000)):
+        (tmp_path / name).mkdir()
+        lines = [{"step": i, "loss": float(x), "loss_online": 0.5} for i, x in enumerate(rng.random(count))]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    short, long = (Path(write_run_report(str(tmp_path / name))).stat().st_size for name in ("short", "long"))
+    assert long < 2.5 * short
