@@ -11,7 +11,7 @@ import base64
 import functools
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,12 @@ def duration_text(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def origin_text(made: Mapping[str, Any]) -> str:
+    """What a result was made with (`config_hash` and the keys of `config.provenance`), in one line."""
+    parts = [f"{key.replace('_', ' ')} {made[key]}" for key in ("config_hash", "commit", "machine") if made.get(key)]
+    return " · ".join(parts + [f"{name} {version}" for name, version in (made.get("versions") or {}).items()])
 
 
 def render(template: str, **context: Any) -> str:

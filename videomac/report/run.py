@@ -10,7 +10,7 @@ import numpy as np
 
 from videomac.report import charts
 from videomac.report.folder import RunFolder, read_run
-from videomac.report.page import Table, duration_text, image_data_uri, number_text, render, write_page
+from videomac.report.page import Table, duration_text, image_data_uri, number_text, origin_text, render, write_page
 from videomac.report.pictures import Propagation, propagation, reconstructions
 from videomac.report.scores import Scores, read_scores
 
@@ -49,7 +49,7 @@ def _context(run: RunFolder) -> dict[str, Any]:
         "ms_per_pair": _ms_per_pair_table(run),
         "counters": _counters_table(run),
         "events": _events_table(run),
-        "origin": _origin(run),
+        "origin": origin_text(run.results or run.card or {}),
         "card_text": json.dumps(run.card, indent=2) if run.card else "",
     }
 
@@ -182,10 +182,3 @@ def _details(event: dict[str, Any]) -> str:
 
 def _words(key: str) -> str:
     return key.replace("_", " ")
-
-
-def _origin(run: RunFolder) -> str:
-    made = run.results or run.card or {}
-    parts = [f"{key.replace('_', ' ')} {made[key]}" for key in ("config_hash", "commit", "machine") if made.get(key)]
-    parts += [f"{name} {version}" for name, version in (made.get("versions") or {}).items()]
-    return " · ".join(parts)
