@@ -1,0 +1,103 @@
+"""The real thing: `ray job submit` against a head started for the test, read back through the Jobs API."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RAY = str(Path(sys.executable).with_name("ray"))
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """A head node of 4 booked CPUs with its dashboard; ended with all its children by SIGTERM."""
+    ports = {"--port": free_port(), "--dashboard-port": free_port(), "--ray-client-server-port": free_port()}
+    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_ENABLE_AUTO_CONNECT")}
+    environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    log = (tmp_path_factory.mktemp("head") / "head.log").open("w")
+    words = [word for flag, port in ports.items() for word in (flag, str(port))]
+    process = subprocess.Popen(
+        [RAY, "start", "--head", "--block", "--num-cpus=4", "--dashboard-host=127.0.0.1",
+         f"--temp-dir=/tmp/vmj{os.getpid()}", *words],
+        env=environment, stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{ports['--dashboard-port']}"
+    try:
+        wait_for(url + "/api/version")
+        yield url, environment
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(url: str, timeout_s: float = 60.0) -> None:
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).read()
+            return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
+def submit(url: str, environment: dict[str, str], *words: str) -> dict:
+    """Submits and waits; returns the job's record from the Jobs API."""
+    name = f"job-{time.monotonic_ns()}"
+    subprocess.run(
+        [RAY, "job", "submit", "--submission-id", name, "--address", url, "--", sys.executable, *words],
+        env=environment, cwd=ROOT, capture_output=True, timeout=200, check=False,
+    )  # fmt: skip
+    with urllib.request.urlopen(f"{url}/api/jobs/{name}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_pretraining_runs_as_a_submitted_job_on_two_workers_and_a_decoder(head, tmp_path, sample_shards):
+    url, environment = head
+
+    job = submit(
+        url, environment, "-m", "ray_jobs.pretrain", "configs/pretrain/laptop.yaml",
+        f"data.manifest={sample_shards}/manifest.json", f"run.storage={tmp_path}", "run.name=submitted",
+        "data.image_size=[64, 64]", "data.pairs_per_open=2", "train.steps=4", "train.epochs=null",
+        "train.batch_size=8", "train.micro_batch=4", "workers={count: 2, cpus: 0.5, threads: 1}",
+        "model.decoder_dim=32",
+    )  # fmt: skip
+
+    events = [json.loads(line) for line in (tmp_path / "submitted" / "events.jsonl").read_text().splitlines()]
+    pids = {kind: {e["pid"] for e in events if e["event"] == kind} for kind in ("worker", "decoder")}
+    assert job["status"] == "SUCCEEDED", job
+    assert len(pids["worker"]) >= 2
+    assert len(pids["decoder"]) >= 1
+    assert not pids["worker"] & pids["decoder"]
+
+
+def test_a_wrong_config_fails_the_job_with_its_line(head):
+    url, environment = head
+
+    job = submit(url, environment, "-m", "ray_jobs.pretrain", "run.name=a", "data.manifst=x")
+
+    assert job["status"] == "FAILED"
+    assert job["driver_exit_code"] == 2 or "exit code 2" in job["message"]
