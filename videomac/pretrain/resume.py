@@ -36,16 +36,17 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def claim_folder(folder: RunFolder, settings: Pretrain) -> None:
-    """Writes `config.yaml`; an existing one must describe the same run.
+def refuse_other_config(folder: RunFolder, settings: Pretrain) -> bool:
+    """Whether the run folder holds this run already.
 
     Raises:
-        ConfigError: the folder holds a run with other keys; the message lists them.
+        ConfigError: it holds a run with other keys; the message lists them.
     """
     existing = folder.read("config.yaml")
-    if existing is not None:
-        refuse_other_run(folder.url, yaml.safe_load(existing), settings)
-    folder.write("config.yaml", settings.to_yaml().encode())
+    if existing is None:
+        return False
+    refuse_other_run(folder.url, yaml.safe_load(existing), settings)
+    return True
 
 
 def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> None:

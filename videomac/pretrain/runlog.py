@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from videomac.data.batch import Batch
-from videomac.errors import StorageError
+from videomac.data.storage import Storage
 
 UPLOAD_EVERY_S = 30.0
 """Object stores: seconds between two uploads of metrics.jsonl."""
 
 
 class RunFolder:
-    """`STORAGE/NAME`: whole files by name, each written all or not at all."""
+    """`STORAGE/NAME`: whole files by name, each written all or not at all; faults of a store are tried again.
+
+    An object store takes its endpoint and credentials from the AWS_* environment, as Ray's own storage layer does.
+    """
 
     def __init__(self, storage: str, name: str) -> None:
         self.local = Path(storage).expanduser().absolute() / name if "://" not in storage else None
         self.url = str(self.local) if self.local else f"{storage.rstrip('/')}/{name}"
-        self._filesystem, self._root = fsspec.url_to_fs(self.url)
+        self._storage = Storage(self.url)
 
     def read(self, name: str) -> bytes | None:
         """The file's bytes, None if there is none."""
-        try:
-            return self._filesystem.cat_file(f"{self._root}/{name}")
-        except FileNotFoundError:
-            return None
+        return self._storage.read(name) if self._storage.exists(name) else None
 
     def write(self, name: str, content: bytes) -> None:
         """Replaces the file: readers see the old or the new one, never a part.
@@ -44,26 +41,13 @@ class RunFolder:
         Raises:
             StorageError: the folder cannot be written.
         """
-        try:
-            if self.local is None:
-                self._filesystem.pipe_file(f"{self._root}/{name}", content)
-                return
-            path = self.local / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            raise StorageError(f"{self.url}/{name}: cannot be written ({error}); check run.storage") from error
+        self._storage.write(name, content)
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files and folders in a folder of the run, sorted; none if there is no such folder."""
-        self._filesystem.invalidate_cache()
-        try:
-            found = self._filesystem.ls(f"{self._root}/{folder}", detail=False)
-        except FileNotFoundError:
+        """Names of the files in a folder of the run, sorted; none if there is no such folder."""
+        if self.local and not (self.local / folder).is_dir():
             return []
-        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return [entry.name for entry in Storage(f"{self.url}/{folder}").list()]
 
 
 class JsonLines:

@@ -1,0 +1,235 @@
+"""`pretrain(config)`: one run from start or resume to end, driven by Ray Train."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+
+import videomac.errors
+from videomac.config import Pretrain
+from videomac.config.provenance import versions
+from videomac.data.plan import Plan
+from videomac.distributed import lease, progress
+from videomac.distributed.cluster import connected
+from videomac.distributed.worker import train_worker
+from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
+from videomac.pretrain.resume import refuse_other_config
+from videomac.pretrain.runlog import JsonLines, RunFolder
+from videomac.pretrain.setup import derive_extent, describe_extent
+
+CHECKPOINTS = "checkpoints"
+"""Ray Train's own folder inside the run folder: a folder for each checkpoint, and the snapshot that commits them."""
+
+
+DECODER_PACKAGES = {"pyav": "av", "torchcodec": "torchcodec"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """What a finished run left."""
+
+    folder: str
+    """Path or URL of the run folder."""
+    checkpoint: str
+    """Path or URL of the last checkpoint."""
+    metrics: dict[str, Any]
+    """Numbers of the last line of metrics."""
+    was_finished: bool
+    """The run had ended before: nothing was trained."""
+
+
+def pretrain(settings: Pretrain) -> RunResult:
+    """Trains the run to its end; a run that was interrupted goes on, a finished one returns at once.
+
+    Raises:
+        ConfigError: the run folder holds a run with other keys; data or networks that cannot be built.
+        ClusterError: another driver has this run, or the cluster lacks what is asked for.
+        CheckpointError, DataError, StorageError, TrainingError: why training cannot go on.
+    """
+    folder = RunFolder(settings.run.storage, settings.run.name)
+    if refuse_other_config(folder, settings):
+        finished = _finished(folder)
+        if finished is not None:
+            print(f"{folder.url}: finished at step {finished.metrics['step']}; nothing to do", flush=True)
+            return finished
+    facts = _data_facts(settings)
+    with connected(), lease.held(folder.url, _interrupt, _say) as held:
+        refuse_other_config(folder, settings)  # again: another driver may have begun the run in the meantime
+        folder.write("config.yaml", settings.to_yaml().encode())
+        _say(describe_extent(settings, derive_extent(settings, facts["rows_in_epoch"], settings.workers.count)))
+        _warn_of_shortage(settings)
+        try:
+            result = _fit(settings, folder, facts)
+        except KeyboardInterrupt:
+            if held.lost:
+                raise ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped") from None
+            raise
+    return _conclude(folder, result)
+
+
+def _fit(settings: Pretrain, folder: RunFolder, facts: dict[str, Any]) -> ray.train.Result:
+    board = progress.Board.remote()
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"config": settings.model_dump_json(), "board": board, "facts": facts},
+        scaling_config=_scaling(settings),
+        torch_config=TorchConfig(
+            backend="nccl" if settings.workers.gpu else "gloo", timeout_s=int(settings.workers.collective_timeout_s)
+        ),
+        run_config=ray.train.RunConfig(
+            name=CHECKPOINTS,
+            storage_path=folder.url,
+            failure_config=ray.train.FailureConfig(
+                max_failures=settings.workers.max_failures, controller_failure_limit=1
+            ),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=settings.checkpoint.keep),
+            logging_config=ray.train.LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    with _ray_train_environment(settings), _interruptible(), progress.shown(board):
+        try:
+            return trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise _explained(error, settings) from error
+        finally:
+            ray.kill(board)
+
+
+def _scaling(settings: Pretrain) -> ray.train.ScalingConfig:
+    workers = settings.workers
+    resources = {"CPU": workers.cpus} | ({"GPU": 1.0} if workers.gpu else {})
+    if workers.min_count is None or workers.min_count == workers.count:
+        return ray.train.ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu, resources_per_worker=resources)
+    return ray.train.ScalingConfig(
+        num_workers=(workers.min_count, workers.count),
+        use_gpu=workers.gpu,
+        resources_per_worker=resources,
+        elastic_resize_monitor_interval_s=30.0,
+    )
+
+
+@contextlib.contextmanager
+def _ray_train_environment(settings: Pretrain) -> Iterator[None]:
+    """Time limits that Ray Train takes from the environment only, all of them off or long by default."""
+    wanted = {
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(settings.workers.start_timeout_s),
+        "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": str(settings.workers.collective_timeout_s),
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the next check
+    }
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ray Train answers an interrupt by `sys.exit(0)` and keeps its handler: here it stays an interrupt."""
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if in_main else None
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _interrupt() -> None:
+    """From the lease's thread: ends the driver's wait for Ray Train, as Ctrl-C does."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _data_facts(settings: Pretrain) -> dict[str, Any]:
+    """What a checkpoint must remember of the data beside the configuration. Reads manifest and index."""
+    plan = Plan.open(settings.data, settings.run.seed)
+    return {
+        "rows_in_epoch": plan.rows_per_epoch,
+        "manifest_sha256": plan.digest,
+        "decoder": f"{settings.data.decoder} {versions().get(DECODER_PACKAGES[settings.data.decoder])}",
+    }
+
+
+def _finished(folder: RunFolder) -> RunResult | None:
+    try:
+        result = ray.train.Result.from_path(f"{folder.url}/{CHECKPOINTS}")
+    except RuntimeError:  # no run there yet
+        return None
+    if result.checkpoint is None or not (result.metrics or {}).get("finished"):
+        return None
+    return RunResult(folder.url, _url(folder, result), result.metrics or {}, was_finished=True)
+
+
+def _conclude(folder: RunFolder, result: ray.train.Result) -> RunResult:
+    stopped = (result.return_value or {}).get("stopped")
+    if stopped is not None:
+        name, message = stopped
+        raise getattr(videomac.errors, name)(message)
+    if result.checkpoint is None:
+        raise TrainingError(f"{folder.url}: training ended without a checkpoint; see {folder.url}/events.jsonl")
+    return RunResult(folder.url, _url(folder, result), result.metrics or {}, was_finished=False)
+
+
+def _url(folder: RunFolder, result: ray.train.Result) -> str:
+    return f"{folder.url}/{CHECKPOINTS}/{result.checkpoint.path.rstrip('/').rpartition('/')[2]}"
+
+
+def _warn_of_shortage(settings: Pretrain) -> None:
+    """A request beyond the present cluster may be met by an autoscaler: said at once, an error after the timeout."""
+    shortage = _shortage(settings)
+    if shortage:
+        _say(f"{shortage}; waiting up to {settings.workers.start_timeout_s:g} s for more nodes")
+
+
+def _shortage(settings: Pretrain) -> str | None:
+    workers, data = settings.workers, settings.data
+    cpus = workers.count * (workers.cpus + data.actors * data.cpus_per_actor)
+    gpus = workers.count * workers.gpu
+    have = ray.cluster_resources()
+    if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
+        return None
+    return (
+        f"{workers.count} workers of {workers.cpus:g} CPUs with {data.actors} decode actors of {data.cpus_per_actor:g} each "
+        f"need {cpus:g} CPUs and {gpus} GPUs; the cluster has {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs"
+    )
+
+
+def _explained(error: ray.train.TrainingFailedError, settings: Pretrain) -> VideomacError:
+    """Ray Train's failure as one of ours: the first worker's own error where it is one, else the cause in one line."""
+    failures = getattr(error, "worker_failures", {})
+    for rank, failure in sorted(failures.items()):
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, VideomacError):
+                return type(cause)(f"{cause} (worker {rank})")
+            cause = cause.__cause__ or getattr(cause, "cause", None)
+    last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    if failures:
+        return TrainingError(
+            f"training workers failed more than workers.max_failures = {settings.workers.max_failures} times; "
+            f"the last time worker {min(failures)}: {last}; the same command resumes from the last checkpoint"
+        )
+    shortage = _shortage(settings) or "the cluster has enough CPUs in all, but perhaps on no single node"
+    if "snapshot" in str(error) and "does not exist" in str(error):
+        return CheckpointError(f"a checkpoint that the run knows of was deleted: {last}; choose another run.name")
+    return ClusterError(
+        f"workers could not be started within workers.start_timeout_s = {settings.workers.start_timeout_s:g} s: "
+        f"{shortage}; lower workers.count or workers.cpus, or add nodes ({last})"
+    )
+
+
+def _say(text: str) -> None:
+    print(f"pretrain: {text}", flush=True)

@@ -1,0 +1,235 @@
+"""What one training worker runs: it gathers device, state, data and records, and lets the plain loop do the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+import time
+from typing import Any
+
+import ray.train
+import ray.train.torch
+import torch
+import torch.distributed as dist
+from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
+
+from videomac.config import Pretrain
+from videomac.distributed.dataset import batches
+from videomac.errors import CheckpointError, VideomacError
+from videomac.pretrain import checkpoint, loop
+from videomac.pretrain.heldout import HeldOut
+from videomac.pretrain.pictures import npz_bytes, reconstructions
+from videomac.pretrain.resume import check_resumable
+from videomac.pretrain.runlog import JsonLines, Ledger, RunFolder
+from videomac.pretrain.setup import build_state, derive_extent, describe_extent
+from videomac.pretrain.step import StepReport, TrainState
+from videomac.pretrain.writers import Writer, numbers, open_writers
+
+
+def train_worker(task: dict[str, Any]) -> dict[str, Any]:
+    """Ray Train's train function.
+
+    Returns `{"stopped": None}` at the end of the run, or `{"stopped": [error class, message]}` when all workers agree
+    that going on is no use: a restart by Ray Train would only fail again.
+    """
+    settings = Pretrain.model_validate_json(task["config"])
+    torch.set_num_threads(settings.workers.threads or max(1, int(settings.workers.cpus)))
+    worker = Worker(settings, task["board"], task["facts"])
+    try:
+        worker.train()
+    except VideomacError as error:
+        return {"stopped": [type(error).__name__, worker.stopped(error)]}
+    finally:
+        worker.close()
+    return {"stopped": None}
+
+
+class Worker:
+    """The loop's host on one worker; rank 0 writes the run folder."""
+
+    def __init__(self, settings: Pretrain, board: Any, facts: dict[str, Any]) -> None:
+        context = ray.train.get_context()
+        self.settings, self._board, self._facts = settings, board, facts
+        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.folder = RunFolder(settings.run.storage, settings.run.name)
+        self.metrics = JsonLines(self.folder, "metrics.jsonl") if self.rank == 0 else None
+        self.events = JsonLines(self.folder, "events.jsonl") if self.rank == 0 else None
+        self._writers: list[Writer] = open_writers(settings, self.folder) if self.rank == 0 else []
+        self._bad: list[dict[str, Any]] = []
+        self._known_bad = 0
+        self._last_saved = "none"
+        self._taken_names: set[str] = set()
+        self._preemption: int | None = None
+
+    def train(self) -> None:
+        """Builds or resumes the state and trains to the run's end."""
+        self._show(stage="pretrain: building the networks")
+        extent = derive_extent(self.settings, self._facts["rows_in_epoch"], self.world)
+        self.state = build_state(self.settings, extent, ray.train.torch.get_device())
+        self._resume()
+        attempt = self._broadcast(sum(n.endswith("_rank_000_start.json") for n in self.folder.names("ledger")) + 1)
+        self.ledger = Ledger(self.folder, attempt, self.rank, self.state.step)
+        self._event("attempt", attempt=attempt, rows=self.state.rows_used, describes=describe_extent(self.settings, extent))
+        for who in self._gather({"pid": os.getpid(), "rank": self.rank, "host": platform.node()}):
+            self._event("worker", **who)
+        if self.state.finished:
+            return
+        self._held_out = HeldOut(self.settings, self.rank, self.world)
+        self._show(stage="pretrain: waiting for the first batch", steps=extent.steps)
+        stop = self.state.rows_used + -(-(extent.rows_in_run - self.state.rows_used) // extent.batch_size) * extent.batch_size
+        scaled = self.settings.with_values(**{"train.batch_size": extent.batch_size})
+        with contextlib.closing(batches(scaled, self.state.rows_used, stop, self.rank, self.world)) as source:
+            self._source = source
+            loop.run(self.state, source, self)
+
+    def stepped(self, report: StepReport) -> None:
+        self.ledger.record(report.step, report.batches)
+        for batch in report.batches:
+            for g, code, key in zip(batch.g_b.tolist(), batch.code_b.tolist(), batch.keys, strict=True):
+                if g >= 0 and code != 0:
+                    self._bad.append({"g": g, "code": code, "key": key})
+
+    def log(self, line: dict[str, Any], report: StepReport) -> None:
+        if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
+            self._known_bad = self.state.bad_rows
+            for bad in sum(self._gather(self._bad), []):
+                self._event("bad_row", **bad)
+            self._bad = []
+        if self.rank != 0:
+            return
+        self.metrics.write(line)
+        for writer in self._writers:
+            writer.scalars(report.step, numbers(line))
+        shown = {key: line[key] for key in ("step", "loss", "pairs_per_s", "wait_share", "eta_s")}
+        self._show(stage="pretrain: training", steps=self.state.extent.steps, **shown)
+
+    def draw(self, report: StepReport) -> None:
+        if self.rank != 0 or report.good_rows == 0:
+            return
+        arrays = reconstructions(self.state, report.batches[0], self.settings.log.picture_pairs)
+        self.folder.write(f"pictures/step_{report.step:07d}.npz", npz_bytes(arrays))
+        for writer in self._writers:
+            writer.pictures(report.step, arrays)
+
+    def checkpoint(self, line: dict[str, Any]) -> None:
+        """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
+        self.ledger.flush()
+        figures = numbers(line) | {"step": self.state.step, "rows": self.state.rows_used, "finished": self.state.finished}
+        if self.rank != 0:
+            ray.train.report(figures, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+            return
+        for record in (self.metrics, self.events, *self._writers):
+            record.flush()
+        name, path = self._free_name(), tempfile.mkdtemp(prefix="videomac_checkpoint_")
+        begin = time.monotonic()
+        checkpoint.save(self.state, path, self._facts)
+        self._event("checkpoint", name=name, write_s=round(time.monotonic() - begin, 3))
+        ray.train.report(
+            figures,
+            checkpoint=Checkpoint.from_directory(path),
+            checkpoint_dir_name=name,
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+        )
+        self._last_saved = name
+
+    def held_out(self) -> dict[str, float]:
+        return self._held_out.losses(self.state)
+
+    def must_save_now(self) -> bool:
+        """Asked after steps that are logged: a barrier over all workers, so it must not cost every step."""
+        if self.state.step % self.settings.log.every_steps:
+            return False
+        info = ray.train.get_preemption_info()
+        if info is None or self._preemption == info.deadline_ms:
+            return False
+        self._preemption = info.deadline_ms
+        self._event("preemption", deadline_ms=info.deadline_ms, ranks=info.preempted_ranks)
+        return True
+
+    def stopped(self, error: VideomacError) -> str:
+        """Writes down why the run ends early; the message with the last good checkpoint."""
+        message = f"{error}; last good checkpoint: {self._last_saved}"
+        self._event("stopped", error=type(error).__name__, message=message)
+        return message
+
+    def close(self) -> None:
+        """Leaves nothing unwritten; also after an error."""
+        if self.rank != 0:
+            return
+        for record in (self.metrics, self.events):
+            record.flush()
+        for writer in self._writers:
+            writer.close()
+
+    def _resume(self) -> None:
+        """Goes on from the newest whole checkpoint, as all workers see it; starts anew only if there is none at all.
+
+        Raises:
+            CheckpointError: every checkpoint is damaged, or one of another network.
+        """
+        known = [reported.checkpoint for reported in _reported_checkpoints()]
+        self._taken_names = {candidate.path.rstrip("/").rpartition("/")[2] for candidate in known}
+        complaints = []
+        for candidate in reversed(known):
+            with candidate.as_directory() as path:
+                complaint = _first(self._gather(_complaint(path)))
+                if complaint is None:
+                    facts = checkpoint.load(self.state, path)
+                    check_resumable(self.state, facts, self._facts)
+                    self._last_saved = candidate.path.rpartition("/")[2]
+                    self._known_bad = self.state.bad_rows
+                    return
+            complaints.append(complaint)
+            self._event("damaged_checkpoint", message=complaint)
+            self._show(stage=f"pretrain: {complaint}")
+        if complaints:
+            raise CheckpointError(f"no checkpoint of {self.folder.url} is whole: {complaints[0]}")
+
+    def _free_name(self) -> str:
+        """`step_NNNNNNN`, with a suffix where a damaged checkpoint has that name: Ray would delete both as one."""
+        name = plain = f"step_{self.state.step:07d}"
+        repeat = 1
+        while name in self._taken_names:
+            repeat += 1
+            name = f"{plain}_{repeat}"
+        self._taken_names.add(name)
+        return name
+
+    def _event(self, kind: str, **details: Any) -> None:
+        if self.events is not None:
+            step = self.state.step if hasattr(self, "state") else 0
+            self.events.write({"event": kind, "time": time.time(), "step": step, **details})
+
+    def _show(self, **figures: Any) -> None:
+        if self.rank == 0:
+            self._board.post.remote(figures)
+
+    def _gather(self, value: Any) -> list[Any]:
+        if not dist.is_initialized():
+            return [value]
+        values = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def _broadcast(self, value: Any) -> Any:
+        return self._gather(value)[0]
+
+
+def _reported_checkpoints() -> list[Any]:
+    """All committed checkpoints that Ray Train keeps of this run, oldest first."""
+    return ray.train.get_all_reported_checkpoints(consistency_mode=CheckpointConsistencyMode.COMMITTED)
+
+
+def _complaint(path: str) -> str | None:
+    try:
+        checkpoint.verify(path)
+    except CheckpointError as error:
+        return str(error)
+    return None
+
+
+def _first(complaints: list[str | None]) -> str | None:
+    return next((complaint for complaint in complaints if complaint is not None), None)
