@@ -15,11 +15,11 @@ class LabelledData(Section):
     root: str
     """Folder of the data set, e.g. DAVIS with JPEGImages/, Annotations/, ImageSets/."""
     split: str = "val"
-    """List of sequences: a name in the layout's own lists, or the path of a text file."""
+    """List of clips: a name in the layout's own lists (JHMDB: split1..3, sub1..3), or the path of a text file."""
     resolution: str = "480p"
     """DAVIS: the folder below JPEGImages/ and Annotations/."""
     clips: tuple[str, ...] = ()
-    """Only these sequences; empty: all of the split."""
+    """Only these clips; empty: all of the split."""
 
 
 class Propagation(Section):
@@ -27,6 +27,8 @@ class Propagation(Section):
 
     short_side: int | None = None
     """Frames are resized to this short side; null: native."""
+    window: Literal["circle", "square"] | None = None
+    """Shape of the window: distance < radius, or both offsets <= radius."""
     context: int | None = pydantic.Field(None, ge=1)
     """Recent frames n that labels are taken from, beside the first."""
     radius: int | None = pydantic.Field(None, ge=1)
@@ -48,8 +50,8 @@ class Features(Section):
     """Export folder or file, or timm name."""
     weights: str | None = None
     """For `timm`: a safetensors or pth file; null: as timm creates it."""
-    stage: int | None = pydantic.Field(None, ge=0)
-    """Feature stage, 0 is the first; null: the top-level `stage`."""
+    stage: int | None = pydantic.Field(None, ge=-1)
+    """Feature stage, 0 is the first, -1 the last; null: the top-level `stage`."""
     seeds: tuple[int, ...] = (0,)
     """For `random`: scores are means over these seeds."""
 
@@ -58,20 +60,21 @@ class Evaluate(Section):
     """`videomac evaluate`: features to scores and pictures."""
 
     model: str | None = None
-    """Export folder, checkpoint, safetensors file or timm name; the first row of the table."""
-    stage: int = pydantic.Field(1, ge=0)
-    """Feature stage of `model`, 0 is the first (stride 4), 1 stride 8."""
+    """Export folder, checkpoint or run folder, timm name, or a timm network's own weights as `NAME@FILE` (a file whose
+    name begins with the timm name needs no `NAME@`); the first row of the table."""
+    stage: int = pydantic.Field(1, ge=-1)
+    """Feature stage, 0 is the first (stride 4), 1 stride 8, -1 the last; in a plain vision transformer, the block."""
     stride_reduction: int = pydantic.Field(1, ge=1)
     """Dilate the last stages so that features are this many times denser."""
     features: tuple[Features, ...] = ()
     """Further rows of the table."""
     baselines: tuple[str, ...] = ()
-    """timm names or files: each adds the paired difference per clip with a bootstrap interval."""
+    """As `model`: each adds a row, and the paired difference per clip to the first row with a bootstrap interval."""
     task: Literal["davis", "vip", "jhmdb", "masks", "keypoints"] = "davis"
     """The data set's layout and its scores."""
     data: LabelledData
-    preset: str = "crw"
-    """Named protocol: crw, dino, vfs, cropmae, crw-240p, or a task's own (vip, jhmdb)."""
+    preset: str | None = None
+    """Named protocol: crw, dino, vfs, cropmae, crw-240p, vip, jhmdb; null: the task's own (vip, jhmdb), else crw."""
     settings: Propagation = Propagation()
     """Departures from the preset; they change its hash."""
     out: str = "runs/evaluation"

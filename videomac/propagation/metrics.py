@@ -1,0 +1,147 @@
+"""Scores: J and F of DAVIS, mean IoU from one confusion matrix, PCK of key points.
+
+J, F and their statistics are those of the official toolkit (davis2017-evaluation, `metrics.py`, `utils.py`), which
+tests hold to 1e-6. What differs: the boundary match asks a k-d tree of boundary pixels instead of dilating whole
+images, and bins of the decay are computed in int64 (the toolkit's uint8 wraps from 256 frames on).
+
+Shape letters: t frames, o objects, h w pixels, j joints.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+VOID = 255
+BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
+PCK_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def jaccard(truth_hw: np.ndarray, prediction_hw: np.ndarray) -> float:
+    """Intersection over union of two boolean masks; 1 where both are empty."""
+    union = np.count_nonzero(truth_hw | prediction_hw)
+    return np.count_nonzero(truth_hw & prediction_hw) / union if union else 1.0
+
+
+def boundary_f(truth_hw: np.ndarray, prediction_hw: np.ndarray) -> float:
+    """F measure of two boolean masks' boundaries, matched within ceil(0.008 * diagonal) pixels (Euclidean)."""
+    radius = math.ceil(BOUNDARY_TOLERANCE * np.linalg.norm(truth_hw.shape))
+    truth_n2, prediction_n2 = boundary(truth_hw), boundary(prediction_hw)
+    if not len(truth_n2) or not len(prediction_n2):
+        # One empty boundary gives precision or recall 0 and the other 1: F is 0, as the toolkit defines it.
+        return float(len(truth_n2) == len(prediction_n2))
+    precision = _share_near(prediction_n2, truth_n2, radius)
+    recall = _share_near(truth_n2, prediction_n2, radius)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def boundary(mask_hw: np.ndarray) -> np.ndarray:
+    """(n, 2) rows and columns of the boundary: pixels that differ from their east, south or south-east neighbour.
+
+    The last row looks east only, the last column south only, the last corner not at all (`_seg2bmap`).
+    """
+    rows, columns = np.flatnonzero(mask_hw.any(1)), np.flatnonzero(mask_hw.any(0))
+    if not len(rows):
+        return np.empty((0, 2), int)
+    # One pixel more on the upper left, where the half-pixel shift puts boundary pixels; below and right the frame's
+    # own border matters, so that the crop ends there or one past the mask.
+    top, left = max(0, rows[0] - 1), max(0, columns[0] - 1)
+    bottom, right = min(mask_hw.shape[0], rows[-1] + 2), min(mask_hw.shape[1], columns[-1] + 2)
+    crop = mask_hw[top:bottom, left:right]
+    edge = np.zeros(crop.shape, bool)
+    core = crop[:-1, :-1]
+    edge[:-1, :-1] = (core != crop[:-1, 1:]) | (core != crop[1:, :-1]) | (core != crop[1:, 1:])
+    edge[-1, :-1] = crop[-1, :-1] != crop[-1, 1:]
+    edge[:-1, -1] = crop[:-1, -1] != crop[1:, -1]
+    return np.argwhere(edge) + (top, left)
+
+
+def _share_near(points_n2: np.ndarray, others_m2: np.ndarray, radius: int) -> float:
+    """Share of points with another within `radius`; distances are roots of integers, so half a pixel decides none."""
+    distance_n, _ = cKDTree(others_m2).query(points_n2, distance_upper_bound=math.sqrt(radius**2 + 0.5))
+    return float(np.count_nonzero(np.isfinite(distance_n)) / len(points_n2))
+
+
+def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, objects: int) -> dict[str, np.ndarray]:
+    """J and F, each (objects, frames), of id maps; void pixels of the truth (255) count as background.
+
+    The semi-supervised protocol leaves out the first and the last frame: pass the others.
+    """
+    truth_thw = np.where(truth_thw == VOID, 0, truth_thw)
+    shape = (objects, len(truth_thw))
+    scores = {"J": np.zeros(shape), "F": np.zeros(shape)}
+    for o in range(objects):
+        for t, (truth_hw, prediction_hw) in enumerate(zip(truth_thw, prediction_thw, strict=True)):
+            pair = truth_hw == o + 1, prediction_hw == o + 1
+            scores["J"][o, t], scores["F"][o, t] = jaccard(*pair), boundary_f(*pair)
+    return scores
+
+
+def statistics(per_frame_t: np.ndarray) -> dict[str, float]:
+    """Mean, Recall (share above 0.5) and Decay (mean of the first quarter minus that of the last) over frames."""
+    edges = np.round(np.linspace(1, len(per_frame_t), 5) + 1e-10).astype(np.int64) - 1
+    quarters = [per_frame_t[a : b + 1] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return {
+        "Mean": float(np.mean(per_frame_t)),
+        "Recall": float(np.mean(per_frame_t > 0.5)),
+        "Decay": float(np.mean(quarters[0]) - np.mean(quarters[3])),
+    }
+
+
+def davis_total(per_object: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Means over objects of J-Mean, J-Recall, ..., F-Decay, and J&F-Mean, of what `davis_object` gives for each."""
+    names = [f"{metric}-{kind}" for metric in "JF" for kind in ("Mean", "Recall", "Decay")]
+    total = {name: float(np.mean([scores[name] for scores in per_object.values()])) for name in names}
+    return {"J&F-Mean": (total["J-Mean"] + total["F-Mean"]) / 2, **total}
+
+
+def davis_object(j_t: np.ndarray, f_t: np.ndarray) -> dict[str, float]:
+    """J-Mean ... F-Decay of one object from its scores per frame."""
+    return {f"{m}-{kind}": v for m, values in (("J", j_t), ("F", f_t)) for kind, v in statistics(values).items()}
+
+
+def confusion(truth_hw: np.ndarray, prediction_hw: np.ndarray, classes: int) -> np.ndarray:
+    """(classes, classes) counts of (truth, prediction); pixels whose truth is no class (void) are left out."""
+    known = truth_hw < classes
+    pairs = classes * truth_hw[known].astype(np.int64) + prediction_hw[known]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def mean_iou(counts: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean IoU over the classes present in truth or prediction, and IoU per class (NaN where absent from both)."""
+    hits, union = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
+    per_class = np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+    return float(np.nanmean(per_class)) if (union > 0).any() else math.nan, per_class
+
+
+def pck_distances(
+    truth_tj2: np.ndarray, present_tj: np.ndarray, prediction_tj2: np.ndarray, exists_tj: np.ndarray
+) -> np.ndarray:
+    """(frames, joints) distances over 0.6 x the diagonal of the box of the frame's visible joints; NaN: not scored.
+
+    As videowalk's `eval_pck.py`: a joint is visible in a frame if it is annotated there and its prediction exists;
+    box and distances are of visible joints only. In pixels of the annotation, pass no frame 0.
+    """
+    visible_tj = present_tj & exists_tj
+    distance_tj = np.linalg.norm(prediction_tj2 - truth_tj2, axis=2)
+    result_tj = np.full(visible_tj.shape, np.nan)
+    for t, visible_j in enumerate(visible_tj):
+        if visible_j.any():
+            box = np.ptp(truth_tj2[t, visible_j], axis=0)
+            with np.errstate(divide="ignore", invalid="ignore"):  # one visible joint has a box of size 0
+                result_tj[t, visible_j] = distance_tj[t, visible_j] / (0.6 * np.linalg.norm(box))
+    return result_tj
+
+
+def pck(distances: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """For each threshold 0.1 .. 0.5: share of a joint's distances within it, and the mean over joints as `mean`.
+
+    `distances` are those of all frames of all clips, by joint; a joint without any is left out of the mean.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for threshold in PCK_THRESHOLDS:
+        shares = {joint: float(np.mean(np.asarray(d) <= threshold)) for joint, d in distances.items() if d}
+        scores[f"PCK@{threshold}"] = {**shares, "mean": float(np.mean(list(shares.values()))) if shares else math.nan}
+    return scores
