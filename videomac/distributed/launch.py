@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import threading
@@ -16,21 +17,19 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 import videomac.errors
 from videomac.config import Pretrain
-from videomac.config.provenance import versions
+from videomac.data.clip import decoder_version
 from videomac.data.plan import Plan
 from videomac.distributed import lease, progress
 from videomac.distributed.cluster import connected
+from videomac.distributed.dataset import cpus_needed
 from videomac.distributed.worker import train_worker
 from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
 from videomac.pretrain.resume import refuse_other_config
-from videomac.pretrain.runlog import JsonLines, RunFolder
+from videomac.pretrain.runlog import RunFolder
 from videomac.pretrain.setup import derive_extent, describe_extent
 
 CHECKPOINTS = "checkpoints"
 """Ray Train's own folder inside the run folder: a folder for each checkpoint, and the snapshot that commits them."""
-
-
-DECODER_PACKAGES = {"pyav": "av", "torchcodec": "torchcodec"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,32 +54,36 @@ def pretrain(settings: Pretrain) -> RunResult:
         ClusterError: another driver has this run, or the cluster lacks what is asked for.
         CheckpointError, DataError, StorageError, TrainingError: why training cannot go on.
     """
+    logging.getLogger("ray.train").setLevel(logging.ERROR)  # its snapshot notices don't concern the user
     folder = RunFolder(settings.run.storage, settings.run.name)
     if refuse_other_config(folder, settings):
         finished = _finished(folder)
         if finished is not None:
             print(f"{folder.url}: finished at step {finished.metrics['step']}; nothing to do", flush=True)
             return finished
-    facts = _data_facts(settings)
+    plan = Plan.open(settings.data, settings.run.seed)
+    facts = _facts(settings, plan)
     with connected(), lease.held(folder.url, _interrupt, _say) as held:
         refuse_other_config(folder, settings)  # again: another driver may have begun the run in the meantime
         folder.write("config.yaml", settings.to_yaml().encode())
-        _say(describe_extent(settings, derive_extent(settings, facts["rows_in_epoch"], settings.workers.count)))
+        _say(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
         _warn_of_shortage(settings)
         try:
-            result = _fit(settings, folder, facts)
+            result = _fit(settings, folder, plan, facts)
         except KeyboardInterrupt:
             if held.lost:
-                raise ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped") from None
+                raise ClusterError(
+                    f"{folder.url}: the lease was lost to another driver; this one has stopped"
+                ) from None
             raise
     return _conclude(folder, result)
 
 
-def _fit(settings: Pretrain, folder: RunFolder, facts: dict[str, Any]) -> ray.train.Result:
+def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any]) -> ray.train.Result:
     board = progress.Board.remote()
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": settings.model_dump_json(), "board": board, "facts": facts},
+        train_loop_config={"config": settings.model_dump_json(), "plan": plan, "board": board, "facts": facts},
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(
             backend="nccl" if settings.workers.gpu else "gloo", timeout_s=int(settings.workers.collective_timeout_s)
@@ -95,13 +98,13 @@ def _fit(settings: Pretrain, folder: RunFolder, facts: dict[str, Any]) -> ray.tr
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
-    with _ray_train_environment(settings), _interruptible(), progress.shown(board):
-        try:
+    try:
+        with _ray_train_environment(settings), _interruptible(), progress.shown(board):
             return trainer.fit()
-        except ray.train.TrainingFailedError as error:
-            raise _explained(error, settings) from error
-        finally:
-            ray.kill(board)
+    except ray.train.TrainingFailedError as error:
+        raise _explained(error, settings) from error
+    finally:
+        ray.kill(board)
 
 
 def _scaling(settings: Pretrain) -> ray.train.ScalingConfig:
@@ -153,14 +156,9 @@ def _interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def _data_facts(settings: Pretrain) -> dict[str, Any]:
-    """What a checkpoint must remember of the data beside the configuration. Reads manifest and index."""
-    plan = Plan.open(settings.data, settings.run.seed)
-    return {
-        "rows_in_epoch": plan.rows_per_epoch,
-        "manifest_sha256": plan.digest,
-        "decoder": f"{settings.data.decoder} {versions().get(DECODER_PACKAGES[settings.data.decoder])}",
-    }
+def _facts(settings: Pretrain, plan: Plan) -> dict[str, Any]:
+    """What a checkpoint must remember of the data beside the configuration."""
+    return {"manifest_sha256": plan.digest, "decoder": decoder_version(settings.data.decoder)}
 
 
 def _finished(folder: RunFolder) -> RunResult | None:
@@ -196,7 +194,7 @@ def _warn_of_shortage(settings: Pretrain) -> None:
 
 def _shortage(settings: Pretrain) -> str | None:
     workers, data = settings.workers, settings.data
-    cpus = workers.count * (workers.cpus + data.actors * data.cpus_per_actor)
+    cpus = workers.count * workers.cpus + cpus_needed(data, workers.count)
     gpus = workers.count * workers.gpu
     have = ray.cluster_resources()
     if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):

@@ -72,7 +72,9 @@ def _watch_live(board: Any, ended: threading.Event) -> None:
     begin = time.monotonic()
     with Live(console=Console(), refresh_per_second=4) as live:
         while not ended.wait(REFRESH_S):
-            live.update(Text(f"[{clock(time.monotonic() - begin)}] {line(_read(board))}", overflow="ellipsis", no_wrap=True))
+            live.update(
+                Text(f"[{clock(time.monotonic() - begin)}] {line(_read(board))}", overflow="ellipsis", no_wrap=True)
+            )
 
 
 def _watch_plain(board: Any, ended: threading.Event) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import platform
 import tempfile
 import time
+from collections import ChainMap
 from typing import Any
 
 import ray.train
@@ -17,7 +18,9 @@ import torch.distributed as dist
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
 
 from videomac.config import Pretrain
-from videomac.distributed.dataset import batches
+from videomac.data.codes import Code
+from videomac.data.plan import Plan
+from videomac.distributed.dataset import BatchStream, batches
 from videomac.errors import CheckpointError, VideomacError
 from videomac.pretrain import checkpoint, loop
 from videomac.pretrain.heldout import HeldOut
@@ -25,7 +28,7 @@ from videomac.pretrain.pictures import npz_bytes, reconstructions
 from videomac.pretrain.resume import check_resumable
 from videomac.pretrain.runlog import JsonLines, Ledger, RunFolder
 from videomac.pretrain.setup import build_state, derive_extent, describe_extent
-from videomac.pretrain.step import StepReport, TrainState
+from videomac.pretrain.step import StepReport
 from videomac.pretrain.writers import Writer, numbers, open_writers
 
 
@@ -37,7 +40,7 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
     """
     settings = Pretrain.model_validate_json(task["config"])
     torch.set_num_threads(settings.workers.threads or max(1, int(settings.workers.cpus)))
-    worker = Worker(settings, task["board"], task["facts"])
+    worker = Worker(settings, task["plan"], task["board"], task["facts"])
     try:
         worker.train()
     except VideomacError as error:
@@ -50,9 +53,9 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
 class Worker:
     """The loop's host on one worker; rank 0 writes the run folder."""
 
-    def __init__(self, settings: Pretrain, board: Any, facts: dict[str, Any]) -> None:
+    def __init__(self, settings: Pretrain, plan: Plan, board: Any, facts: dict[str, Any]) -> None:
         context = ray.train.get_context()
-        self.settings, self._board, self._facts = settings, board, facts
+        self.settings, self._plan, self._board, self._facts = settings, plan, board, facts
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.folder = RunFolder(settings.run.storage, settings.run.name)
         self.metrics = JsonLines(self.folder, "metrics.jsonl") if self.rank == 0 else None
@@ -63,34 +66,42 @@ class Worker:
         self._last_saved = "none"
         self._taken_names: set[str] = set()
         self._preemption: int | None = None
+        self._verdicts: dict[str, int] = {}
 
     def train(self) -> None:
         """Builds or resumes the state and trains to the run's end."""
         self._show(stage="pretrain: building the networks")
-        extent = derive_extent(self.settings, self._facts["rows_in_epoch"], self.world)
+        extent = derive_extent(self.settings, self._plan.rows_per_epoch, self.world)
         self.state = build_state(self.settings, extent, ray.train.torch.get_device())
         self._resume()
         attempt = self._broadcast(sum(n.endswith("_rank_000_start.json") for n in self.folder.names("ledger")) + 1)
         self.ledger = Ledger(self.folder, attempt, self.rank, self.state.step)
-        self._event("attempt", attempt=attempt, rows=self.state.rows_used, describes=describe_extent(self.settings, extent))
+        self._event(
+            "attempt", attempt=attempt, rows=self.state.rows_used, describes=describe_extent(self.settings, extent)
+        )
         for who in self._gather({"pid": os.getpid(), "rank": self.rank, "host": platform.node()}):
             self._event("worker", **who)
         if self.state.finished:
             return
         self._held_out = HeldOut(self.settings, self.rank, self.world)
         self._show(stage="pretrain: waiting for the first batch", steps=extent.steps)
-        stop = self.state.rows_used + -(-(extent.rows_in_run - self.state.rows_used) // extent.batch_size) * extent.batch_size
-        scaled = self.settings.with_values(**{"train.batch_size": extent.batch_size})
-        with contextlib.closing(batches(scaled, self.state.rows_used, stop, self.rank, self.world)) as source:
-            self._source = source
-            loop.run(self.state, source, self)
+        with contextlib.closing(self._open_batches()) as self._source:
+            loop.run(self.state, self._source, self)
+
+    def _open_batches(self) -> BatchStream:
+        """From the next row on; the last step may reach beyond the run's rows where E was rescaled."""
+        extent, start = self.state.extent, self.state.rows_used
+        steps_left = math.ceil((extent.rows_in_run - start) / extent.batch_size)
+        settings = self.settings.with_values(**{"train.batch_size": extent.batch_size})
+        stop = start + steps_left * extent.batch_size
+        return batches(settings, self._plan, start, stop, self.rank, self.world, self._verdicts)
 
     def stepped(self, report: StepReport) -> None:
         self.ledger.record(report.step, report.batches)
         for batch in report.batches:
             for g, code, key in zip(batch.g_b.tolist(), batch.code_b.tolist(), batch.keys, strict=True):
                 if g >= 0 and code != 0:
-                    self._bad.append({"g": g, "code": code, "key": key})
+                    self._bad.append({"g": g, "reason": Code(code).reason, "key": key})
 
     def log(self, line: dict[str, Any], report: StepReport) -> None:
         if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
@@ -117,7 +128,12 @@ class Worker:
     def checkpoint(self, line: dict[str, Any]) -> None:
         """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
         self.ledger.flush()
-        figures = numbers(line) | {"step": self.state.step, "rows": self.state.rows_used, "finished": self.state.finished}
+        facts = self._facts | {"verdicts": dict(ChainMap(*self._gather(self._source.verdicts)))}
+        figures = numbers(line) | {
+            "step": self.state.step,
+            "rows": self.state.rows_used,
+            "finished": self.state.finished,
+        }
         if self.rank != 0:
             ray.train.report(figures, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
             return
@@ -125,7 +141,7 @@ class Worker:
             record.flush()
         name, path = self._free_name(), tempfile.mkdtemp(prefix="videomac_checkpoint_")
         begin = time.monotonic()
-        checkpoint.save(self.state, path, self._facts)
+        checkpoint.save(self.state, path, facts)
         self._event("checkpoint", name=name, write_s=round(time.monotonic() - begin, 3))
         ray.train.report(
             figures,
@@ -180,7 +196,7 @@ class Worker:
                     facts = checkpoint.load(self.state, path)
                     check_resumable(self.state, facts, self._facts)
                     self._last_saved = candidate.path.rpartition("/")[2]
-                    self._known_bad = self.state.bad_rows
+                    self._known_bad, self._verdicts = self.state.bad_rows, facts["verdicts"]
                     return
             complaints.append(complaint)
             self._event("damaged_checkpoint", message=complaint)

@@ -70,7 +70,9 @@ def verify(folder: str | Path) -> dict[str, Any]:
     if listed.get("format") != FORMAT:
         raise CheckpointError(f"{folder}: checkpoint format {listed.get('format')}, this version reads {FORMAT}")
     if damaged:
-        raise CheckpointError(f"{folder}: {', '.join(damaged)} changed since it was written; use the checkpoint before it")
+        raise CheckpointError(
+            f"{folder}: {', '.join(damaged)} changed since it was written; use the checkpoint before it"
+        )
     return facts
 
 

@@ -36,7 +36,9 @@ def relative_distance(target: nn.Module, online: nn.Module) -> float:
     return (apart / torch.nn.utils.get_total_norm(theirs)).item()
 
 
-def _tensor_pairs(target: nn.Module, online: nn.Module) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+def _tensor_pairs(
+    target: nn.Module, online: nn.Module
+) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
     pairs = list(zip(target.parameters(), online.parameters(), strict=True))
     pairs += list(zip(target.buffers(), online.buffers(), strict=True))
     return [p for p in pairs if p[0].is_floating_point()], [p for p in pairs if not p[0].is_floating_point()]

@@ -48,7 +48,9 @@ def export(settings: config.Export) -> dict[str, Any]:
         export_formats.add_huggingface_config(settings.out, card)
     elif settings.format == "onnx":
         export_formats.add_onnx(settings.out, card)
-    print(f"{settings.out}: {card['architecture']} ({card['variant']}), step {card['step']} of {card['run']}", flush=True)
+    print(
+        f"{settings.out}: {card['architecture']} ({card['variant']}), step {card['step']} of {card['run']}", flush=True
+    )
     return card
 
 
@@ -92,7 +94,9 @@ def check_export(encoder: Encoder, content: bytes, card: dict[str, Any]) -> dict
     theirs = dense_stages(content, card, x_bchw)
     with torch.no_grad():
         ours = encoder.dense(x_bchw)
-    worst = max(((a - b).abs().max() / b.abs().max().clamp(min=1e-12)).item() for a, b in zip(theirs, ours, strict=True))
+    worst = max(
+        ((a - b).abs().max() / b.abs().max().clamp(min=1e-12)).item() for a, b in zip(theirs, ours, strict=True)
+    )
     if not worst <= TOLERANCE:
         raise ExportError(
             f"{card['architecture']}: exported features differ from the trained ones by {worst:.2e} of a stage's largest "
@@ -136,7 +140,9 @@ def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, 
         "commit": facts["commit"],
         "versions": facts["versions"],
         "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "untrained": "head.norm (identity; pretraining has no head)" if standard and "convnext" in settings["name"] else None,
+        "untrained": "head.norm (identity; pretraining has no head)"
+        if standard and "convnext" in settings["name"]
+        else None,
     }
 
 

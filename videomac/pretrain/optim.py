@@ -29,7 +29,9 @@ def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.AdamW:
     """
     on_cuda = next(model.parameters()).is_cuda
     groups = parameter_groups(model, config.weight_decay)
-    return torch.optim.AdamW(groups, lr=0.0, betas=config.betas, fused=on_cuda or None, foreach=None if on_cuda else True)
+    return torch.optim.AdamW(
+        groups, lr=0.0, betas=config.betas, fused=on_cuda or None, foreach=None if on_cuda else True
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

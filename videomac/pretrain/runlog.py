@@ -94,7 +94,11 @@ class Ledger:
 
     def record(self, step: int, batches: list[Batch]) -> None:
         """Notes the rows of one step; pad rows are in no ledger."""
-        rows = [(g, code, key) for b in batches for g, code, key in zip(b.g_b.tolist(), b.code_b.tolist(), b.keys, strict=True)]
+        rows = [
+            (g, code, key)
+            for b in batches
+            for g, code, key in zip(b.g_b.tolist(), b.code_b.tolist(), b.keys, strict=True)
+        ]
         line: dict[str, Any] = {"step": step, "g": [g for g, _, _ in rows if g >= 0]}
         bad = [{"g": g, "code": code, "key": key} for g, code, key in rows if g >= 0 and code != 0]
         self._lines.append(line | ({"bad": bad} if bad else {}))

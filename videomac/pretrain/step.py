@@ -273,7 +273,9 @@ def average_running_statistics(online: nn.Module, good_rows: float) -> None:
     buffers = [b for b in online.buffers() if b.is_floating_point()]
     if not buffers or not dist.is_initialized():
         return
-    weighted = torch.cat([b.flatten() * good_rows for b in buffers] + [torch.full_like(buffers[0].flatten()[:1], good_rows)])
+    weighted = torch.cat(
+        [b.flatten() * good_rows for b in buffers] + [torch.full_like(buffers[0].flatten()[:1], good_rows)]
+    )
     dist.all_reduce(weighted)
     means = (weighted[:-1] / weighted[-1]).split([b.numel() for b in buffers])
     for buffer, mean in zip(buffers, means, strict=True):

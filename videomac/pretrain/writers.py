@@ -40,7 +40,9 @@ class TensorBoardWriter:
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
         for name, images_b2hwc in arrays.items():
-            self._writer.add_images(f"reconstruction/{name}", images_b2hwc.reshape(-1, *images_b2hwc.shape[2:]), step, dataformats="NHWC")
+            self._writer.add_images(
+                f"reconstruction/{name}", images_b2hwc.reshape(-1, *images_b2hwc.shape[2:]), step, dataformats="NHWC"
+            )
 
     def flush(self) -> None:
         self._writer.flush()
@@ -94,7 +96,9 @@ class WandbWriter:
         self._run.log(values, step=step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        self._run.log({name: [self._wandb.Image(image) for image in images[0]] for name, images in arrays.items()}, step=step)
+        self._run.log(
+            {name: [self._wandb.Image(image) for image in images[0]] for name, images in arrays.items()}, step=step
+        )
 
     def flush(self) -> None: ...
 
@@ -131,5 +135,8 @@ def numbers(line: dict[str, Any]) -> dict[str, float]:
     return {
         key: float(value)
         for key, value in line.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in ("step", "rows") and np.isfinite(value)
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and key not in ("step", "rows")
+        and np.isfinite(value)
     }

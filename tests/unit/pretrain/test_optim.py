@@ -10,7 +10,13 @@ from videomac.pretrain.optim import decays
 
 
 def test_only_matrices_and_kernels_decay():
-    shapes = {"dw.weight": (8, 1, 7, 7), "fc.weight": (4, 8), "fc.bias": (4,), "grn.gamma": (1, 1, 1, 8), "mask_token": (16,)}
+    shapes = {
+        "dw.weight": (8, 1, 7, 7),
+        "fc.weight": (4, 8),
+        "fc.bias": (4,),
+        "grn.gamma": (1, 1, 1, 8),
+        "mask_token": (16,),
+    }
 
     assert [decays(name, torch.zeros(shape)) for name, shape in shapes.items()] == [True, True, False, False, False]
 

@@ -22,7 +22,9 @@ def claimed(tmp_path, settings):
 def test_another_run_is_refused_with_every_differing_key(tmp_path):
     folder = claimed(tmp_path, make_settings())
 
-    with pytest.raises(ConfigError, match=r"model\.mask_ratio: 0\.5 -> 0\.75; optim\.blr: 0\.001 -> 0\.002; .*run\.name"):
+    with pytest.raises(
+        ConfigError, match=r"model\.mask_ratio: 0\.5 -> 0\.75; optim\.blr: 0\.001 -> 0\.002; .*run\.name"
+    ):
         refuse_other_config(folder, make_settings(model__mask_ratio=0.75, optim__blr=0.002))
 
 
@@ -50,7 +52,11 @@ def test_every_operational_key_exists():
     [
         ({"manifest_sha256": "other"}, {}, "data.manifest: the run began with shards other"),
         ({"decoder": "torchcodec 1"}, {}, "data.decoder: the run began with torchcodec 1, now it is pyav 14"),
-        ({"micro_steps": 4}, {"optim__ema_every": "micro_step"}, "began with 4 micro-steps a step, now there would be 1"),
+        (
+            {"micro_steps": 4},
+            {"optim__ema_every": "micro_step"},
+            "began with 4 micro-steps a step, now there would be 1",
+        ),
     ],
 )
 def test_what_the_configuration_does_not_tell_is_compared_too(saved, changes, message):

@@ -1,0 +1,71 @@
+"""The loss on clips that training never sees: rows of the validation split, decoded once and kept."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+
+from videomac.config import Pretrain
+from videomac.data.batch import Batch
+from videomac.data.local import iterate, recipe_of
+from videomac.data.plan import Plan
+from videomac.errors import DataError
+from videomac.pretrain.losses import pair_errors
+from videomac.pretrain.model import normalise_frames
+from videomac.pretrain.step import TrainState
+
+
+class HeldOut:
+    """`log.held_out_pairs` rows, shared among the workers.
+
+    Raises:
+        DataError: no clip is in the validation split.
+    """
+
+    def __init__(self, settings: Pretrain, rank: int, world: int) -> None:
+        self._settings, self._rank, self._world = settings, rank, world
+        self._batches: list[Batch] | None = None
+
+    def losses(self, state: TrainState) -> dict[str, float]:
+        """Means over the masked cells of all held-out rows, in eval mode: `held_out_loss_online` and others."""
+        if self._batches is None:
+            self._batches = self._decode()
+        sums = torch.zeros(4, device=state.device)
+        state.online.eval()
+        for batch in self._batches:
+            sums += _sums(state, batch.to(state.device))
+        state.online.train()
+        if dist.is_initialized():
+            dist.all_reduce(sums)
+        online, target, consistency, rows = sums.tolist()
+        cells = max(rows, 1) * state.extent.masked_cells
+        names = ("held_out_loss_online", "held_out_loss_target", "held_out_loss_consistency")
+        return dict(zip(names, (online / cells, target / cells, consistency / cells), strict=True))
+
+    def _decode(self) -> list[Batch]:
+        """This worker's rows: the same pairs, crops and masks whatever the number of workers."""
+        settings = self._settings
+        per_open = settings.data.pairs_per_open
+        openings = -(-settings.log.held_out_pairs // per_open)
+        begin, end = (openings * share // self._world * per_open for share in (self._rank, self._rank + 1))
+        try:
+            plan = Plan.open(settings.data, settings.run.seed, split="val")
+        except DataError as error:
+            raise DataError(
+                f"{error}: log.held_out_every_steps needs clips of split val; build shards with a validation share, or set it to 0"
+            ) from error
+        rows = min(settings.train.micro_batch, max(end - begin, 1))
+        return list(iterate(plan, recipe_of(settings), begin, end, rows, isolated=True))
+
+
+@torch.no_grad()
+def _sums(state: TrainState, batch: Batch) -> torch.Tensor:
+    model = state.settings.model
+    frame1_bchw, frame2_bchw = normalise_frames(batch.frames_b2hwc).unbind(1)
+    good_b = batch.weight_b > 0
+    online_bnd, _ = state.online(frame1_bchw, batch.cells_bk, good_b)
+    target_bnd, _ = state.target(frame2_bchw, batch.cells_bk, good_b)
+    errors = pair_errors(
+        online_bnd, target_bnd, frame1_bchw, frame2_bchw, batch.cells_bk, model.cell, model.norm_target
+    )
+    return torch.stack([*((e * batch.weight_b).sum() for e in errors), batch.weight_b.sum()])
