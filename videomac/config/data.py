@@ -89,6 +89,10 @@ class Data(Section):
     """Error when no batch came for so long."""
     io_timeout_s: float = pydantic.Field(60.0, gt=0)
     """How long one object-store request is tried again before the run ends with an error."""
+    io_attempt_s: float = pydantic.Field(5.0, gt=0)
+    """Longest silence of an object store before the request is given up and tried again."""
+    read_ahead_mb: int = pydantic.Field(32, ge=1)
+    """Clips that a decode actor keeps ready in memory, MiB; neighbours in a shard come in one request."""
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> Data:
@@ -96,6 +100,8 @@ class Data(Section):
             raise ValueError(f"gap_s: expected 0 <= low <= high in seconds, got {self.gap_s[0]}..{self.gap_s[1]}")
         if min(self.image_size) < 1:
             raise ValueError(f"image_size: expected positive height and width, got {self.image_size}")
+        if self.pair_sampling == "neighbours_6fps" and self.pairs_per_open != 1:
+            raise ValueError(f"pair_sampling: neighbours_6fps needs pairs_per_open 1, got {self.pairs_per_open}")
         return self
 
 

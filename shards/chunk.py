@@ -1,0 +1,184 @@
+"""One chunk of sources becomes shards: what a Ray task of the build does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+
+from videomac.config import BuildShards, validate
+from videomac.data.child import Child
+from videomac.data.codes import BadClip
+from videomac.data.storage import Storage
+
+from .sources import Source
+from .tarball import ShardWriter
+
+CONVERTER = "shards.convert:converter"
+COMMON_DURATION_S = 10.0
+
+
+@ray.remote(num_cpus=1)
+def sha256_of(source: Source, options: dict[str, str]) -> str:
+    """SHA-256 over a source's files, in order."""
+    storage = Storage(source.root, options if "://" in source.root else None)
+    digests = [storage.sha256(file.name) for file in source.files]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+@ray.remote(num_cpus=1)
+def build_chunk(
+    number: int, sources: list[Source], split: dict[str, str], tree: dict[str, Any], libraries: dict[str, str]
+) -> dict[str, Any]:
+    """The chunk's record: its shards with their index rows, and its rejections."""
+    config = validate(BuildShards, tree, origin="build")
+    out = Storage(config.out, config.storage_options)
+    settings = config.model_dump(mode="json", exclude={"out", "source", "storage_options", "parallel"})
+    asked = json.dumps([settings, libraries, split, [s.fingerprint() for s in sources]], sort_keys=True)
+    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
+    finished = _finished(out, number, fingerprint)
+    if finished is not None:
+        return {**finished, "kept": True}
+    with tempfile.TemporaryDirectory(prefix="videomac-") as folder:
+        record = {"fingerprint": fingerprint, **_Chunk(number, config, out, folder).build(sources, split)}
+    out.write(f".build/{number:06d}.json", json.dumps(record, sort_keys=True).encode())
+    return {**record, "kept": False}
+
+
+def _finished(out: Storage, number: int, fingerprint: str) -> dict[str, Any] | None:
+    """The record of an earlier, complete build of this chunk whose shards are still what it says."""
+    name = f".build/{number:06d}.json"
+    if not out.exists(name):
+        return None
+    record = json.loads(out.read(name))
+    if record["fingerprint"] != fingerprint:
+        return None
+    for shard in record["shards"]:
+        if not out.exists(shard["name"]) or out.sha256(shard["name"]) != shard["sha256"]:
+            return None
+    return record
+
+
+class _Chunk:
+    """Converts sources one after the other and writes their clips to shards of about `shard_mb`."""
+
+    def __init__(self, number: int, config: BuildShards, out: Storage, folder: str) -> None:
+        self._number, self._config, self._out, self._folder = number, config, out, folder
+        self._child = Child(CONVERTER, {"config": config.model_dump(mode="json")})
+        self._shards: list[dict[str, Any]] = []
+        self._rejected: list[dict[str, str]] = []
+        self._writer: ShardWriter | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._content = hashlib.sha256()
+
+    def build(self, sources: Sequence[Source], split: dict[str, str]) -> dict[str, Any]:
+        """All sources; returns the record."""
+        try:
+            for source in sources:
+                self._add(source, split[source.name])
+            self._close_shard()
+        finally:
+            self._child.close()
+        return {
+            "shards": self._shards,
+            "rejected": self._rejected,
+            "content_digest": self._content.hexdigest(),
+        }
+
+    def _add(self, source: Source, split: str) -> None:
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            files, digest = self._local_files(source, folder)
+            self._content.update(f"{source.name}\0{digest}\0{split}\n".encode("utf-8", "surrogateescape"))
+            answer = self._convert(source, files, folder)
+            if "reason" in answer:
+                self._reject(source, answer["reason"], answer["detail"])
+                return
+            for number, clip in enumerate(answer["clips"]):
+                key = source.key if len(answer["clips"]) == 1 else f"{source.key}-{number:04d}"
+                self._write(key, source, digest, split, clip)
+
+    def _convert(self, source: Source, files: list[str], folder: str) -> dict[str, Any]:
+        bound_s = self._config.bounds.decode_timeout_s
+        header = {
+            "kind": source.kind,
+            "files": files,
+            "folder": folder,
+            "start_s": source.start_s,
+            "end_s": source.end_s,
+        }
+        try:
+            if source.kind == "video":
+                probed, _ = self._child.call({**header, "op": "probe"}, b"", bound_s)
+                if "reason" in probed:
+                    return probed
+                header["whole"] = probed["whole"]
+                # A long video may take as long as that many common clips.
+                bound_s *= 1 + probed["whole"]["duration"] / COMMON_DURATION_S
+            return self._child.call({**header, "op": "convert"}, b"", bound_s)[0]
+        except BadClip as bad:
+            return {"reason": bad.code.reason, "detail": bad.detail}
+
+    def _local_files(self, source: Source, folder: str) -> tuple[list[str], str]:
+        """Paths of the source's files on this machine, and the SHA-256 of its content."""
+        storage = Storage(source.root, self._config.storage_options if "://" in source.root else None)
+        digest, paths = hashlib.sha256(), []
+        for number, file in enumerate(source.files):
+            path = storage.url(file.name)
+            if storage.remote:
+                path = os.path.join(folder, f"source-{number:06d}{os.path.splitext(file.name)[1].lower()}")
+            for piece in _kept(storage.pieces(file.name, file.size), path if storage.remote else None):
+                digest.update(piece)
+            paths.append(path)
+        return paths, digest.hexdigest()
+
+    def _write(self, key: str, source: Source, digest: str, split: str, clip: dict[str, Any]) -> None:
+        about = {
+            "kind": source.kind,
+            **{name: clip[name] for name in ("fps", "frames", "width", "height", "duration", "codec")},
+            "source": source.name,
+            "source_sha256": digest,
+            "segment_start": clip["start"],
+            "segment_end": clip["end"],
+            "split": split,
+        }
+        if self._writer is None:
+            self._writer = ShardWriter(os.path.join(self._folder, "shard.tar"))
+        place = self._writer.add(key, clip["files"], source.kind, about)
+        indexed = {name: value for name, value in about.items() if name != "codec"}
+        name = f"clips-{self._number:06d}-{len(self._shards):03d}.tar"
+        row = {"key": key, "shard": name, "offset": place.offset, "size": place.size, "sha256": place.sha256}
+        self._rows.append({**row, **indexed})
+        if self._writer.size >= self._config.shard_mb * 2**20:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        path = self._writer.path
+        digest = Storage(os.path.dirname(path)).sha256(os.path.basename(path))
+        name = self._rows[0]["shard"]
+        self._out.upload(name, path)
+        size = os.path.getsize(path)
+        self._shards.append({"name": name, "bytes": size, "sha256": digest, "rows": self._rows})
+        os.remove(path)
+        self._writer, self._rows = None, []
+
+    def _reject(self, source: Source, reason: str, detail: str) -> None:
+        self._rejected.append({"source": source.name, "reason": reason, "detail": detail})
+
+
+def _kept(pieces: Iterator[bytes], path: str | None) -> Iterator[bytes]:
+    """Passes pieces on, and writes them to a file if one is given."""
+    if path is None:
+        yield from pieces
+        return
+    with open(path, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            yield piece

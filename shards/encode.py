@@ -1,0 +1,179 @@
+"""New video files from old ones: cut by stream copy at keyframes, or re-encoded so that seeking is cheap.
+
+Muxing is bit-exact and encoding has one thread, so that equal input and libraries give equal bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+from av.container import Flags
+from av.video.reformatter import Interpolation
+
+from videomac.config import BuildShards
+
+Part = tuple[str, float, float]
+"""A new file, and its begin and end in the source, seconds."""
+
+MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9", "mjpeg"})
+SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) -> list[Part]:
+    """Copies packets into segments that begin at the first keyframe at or after each multiple of `segment_s`.
+
+    A part that does not begin at a keyframe begins at the one before, as a player would.
+    """
+    segments: list[_Segment] = []
+    with av.open(path) as source:
+        stream = source.streams.video[0]
+        base = float(stream.time_base or 0)
+        suffix = "mp4" if stream.codec_context.name in MP4_CODECS else "mkv"
+        first_pts = stream.start_time or 0
+        source.seek(first_pts + round(start_s / base), stream=stream, backward=True)
+        for packet in source.demux(stream):
+            if not packet.size or packet.is_discard:
+                continue
+            time = ((packet.pts if packet.pts is not None else packet.dts) - first_pts) * base
+            if packet.is_keyframe and time >= end_s:
+                break
+            if packet.is_keyframe and (not segments or time >= segments[-1].start + segment_s):
+                segments.append(_Segment(os.path.join(folder, f"{len(segments):05d}.{suffix}"), stream, time))
+            if segments:
+                segments[-1].copy(packet)
+                segments[-1].end = max(segments[-1].end, time + (packet.duration or 0) * base)
+    for segment in segments:
+        segment.close()
+    return [(segment.path, segment.start, segment.end) for segment in segments]
+
+
+class _Segment:
+    """An output file that packets are copied to."""
+
+    def __init__(self, path: str, template: Any, start: float) -> None:
+        self.path, self.start, self.end = path, start, start
+        self._container = _bitexact(path)
+        self._stream = self._container.add_stream_from_template(template)
+        self._offset: int | None = None
+
+    def copy(self, packet: Any) -> None:
+        """Appends a packet, times counted from the segment's first."""
+        if packet.pts is None:
+            packet.pts = packet.dts
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if self._offset is None:
+            self._offset = packet.dts
+        packet.pts -= self._offset
+        packet.dts -= self._offset
+        packet.stream = self._stream
+        self._container.mux(packet)
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def reencode(path: str, folder: str, start_s: float, end_s: float, config: BuildShards) -> list[Part]:
+    """H.264 with a keyframe every `keyframe_interval` frames, upright, without sound, at most `short_side` high or
+    wide, cut every `segment_s`."""
+    encoders: list[_Encoder] = []
+    with av.open(path) as source:
+        stream = source.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for time, frame in _frames(source, stream, start_s, end_s, config.reencode_fps):
+            if not encoders or time >= encoders[-1].start + config.segment_s:
+                if encoders:
+                    encoders[-1].close()
+                name = os.path.join(folder, f"{len(encoders):05d}.mp4")
+                encoders.append(_Encoder(name, time, frame, stream, config))
+            encoders[-1].encode(time, frame)
+    if encoders:
+        encoders[-1].close()
+    return [(encoder.path, encoder.start, encoder.end) for encoder in encoders]
+
+
+def _frames(
+    source: Any, stream: Any, start_s: float, end_s: float, fps: float | None
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(seconds from the first frame, frame) inside the asked part; with `fps`, the first frame of each of its ticks."""
+    first_pts, last_tick = None, -1
+    for frame in source.decode(stream):
+        if frame.pts is None:
+            continue
+        first_pts = frame.pts if first_pts is None else first_pts
+        time = (frame.pts - first_pts) * float(frame.time_base)
+        if time < start_s - 1e-6:
+            continue
+        if time >= end_s:
+            return
+        if fps is not None:
+            tick = int(time * fps + 1e-6)
+            if tick == last_tick:
+                continue
+            last_tick, time = tick, tick / fps
+        yield time, frame
+
+
+class _Encoder:
+    """One output file; frame times keep the source's precision, so a variable frame rate stays one."""
+
+    TICKS = 90_000
+    """Per second: fine enough for every common frame rate."""
+
+    def __init__(self, path: str, start: float, frame: av.VideoFrame, stream: Any, config: BuildShards) -> None:
+        self.path, self.start, self.end = path, start, start
+        self._turns = round(frame.rotation / 90) % 4
+        self._size = _size(frame, self._turns, config.short_side)
+        self._container = _bitexact(path)
+        rate = config.reencode_fps or float(stream.average_rate or stream.guessed_rate or 25)
+        self._stream: Any = self._container.add_stream("libx264", rate=round(rate) or 1)
+        context = self._stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = "yuv420p"
+        context.time_base = _fraction(self.TICKS)
+        context.thread_count = 1
+        context.gop_size = config.keyframe_interval
+        context.max_b_frames = 0
+        context.options = {"crf": str(config.crf), "preset": "veryfast", "x264-params": "scenecut=0"}
+        self._last_ticks, self._step = -1, 1 / rate
+
+    def encode(self, time: float, frame: av.VideoFrame) -> None:
+        """Appends a frame shown at `time` seconds of the source."""
+        ticks = max(round((time - self.start) * self.TICKS), self._last_ticks + 1)
+        upright = frame
+        if self._turns:
+            turned = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
+            upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
+        width, height = self._size
+        scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING)
+        scaled.pts, scaled.time_base, scaled.pict_type = ticks, _fraction(self.TICKS), 0
+        self._last_ticks, self.end = ticks, time + self._step
+        self._container.mux(self._stream.encode(scaled))
+
+    def close(self) -> None:
+        """Writes what the encoder still holds."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def _size(frame: av.VideoFrame, turns: int, short_side: int | None) -> tuple[int, int]:
+    """Width and height of the upright output: even numbers, never larger than the frame."""
+    width, height = (frame.width, frame.height) if turns % 2 == 0 else (frame.height, frame.width)
+    scale = min(1.0, short_side / min(width, height)) if short_side else 1.0
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _bitexact(path: str) -> Any:
+    container = av.open(path, "w")
+    container.flags |= Flags.bitexact.value
+    return container
+
+
+def _fraction(ticks: int) -> Any:
+    from fractions import Fraction
+
+    return Fraction(1, ticks)

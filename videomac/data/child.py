@@ -1,0 +1,216 @@
+"""A long-lived child process in which decoders run, so that one that crashes or hangs costs a clip and not the run.
+
+The parent sends a JSON header and bytes over a socket pair and gets the same back: nothing is pickled. The child sets
+itself two alarms for every request, CPU time and wall time; their default action ends the process even inside a library
+that never returns. Run as `python -m videomac.data.child MODULE:FUNCTION FD`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from videomac.data.codes import BadClip, Code
+from videomac.errors import DataError
+
+Handler = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], Any]]
+"""(header, bytes) -> (header, bytes-like)."""
+
+WALL_PER_CPU = 10.0
+"""Wall seconds allowed per CPU second allowed: the machine may be busy."""
+FAILURES_OF_A_BAD_CLIP = 2
+KILLS_BEFORE_GIVING_UP = 10
+START_TIMEOUT_S = 120.0
+ALARMS = {signal.SIGPROF, signal.SIGALRM}
+OUTSIDE_KILLS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+"""Never the clip's fault: out of memory, a lost node, an operator."""
+_HEADER = struct.Struct("<IQ")
+
+
+class _Died(Exception):  # noqa: N818 - a finding, always handled here
+    """The child ended; `code` is None if something outside ended it."""
+
+    def __init__(self, code: Code | None, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Child:
+    """The parent's end. `target` names a function(setup: dict) -> Handler that the child imports and calls once."""
+
+    def __init__(self, target: str, setup: dict[str, Any]) -> None:
+        self._target, self._setup = target, setup
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def call(self, header: dict[str, Any], content: bytes, cpu_s: float) -> tuple[dict[str, Any], bytearray]:
+        """The handler's answer. A request that something outside ended is sent again to a new child.
+
+        Raises:
+            BadClip: the child failed of itself or passed its time twice on this request.
+            DataError: the child cannot start, or was killed from outside ten times on this request.
+        """
+        failures = kills = 0
+        while True:
+            try:
+                return self._ask({**header, "cpu_s": cpu_s}, content, cpu_s * WALL_PER_CPU + 10.0)
+            except _Died as death:
+                self.close()
+                if death.code is None:
+                    kills += 1
+                else:
+                    failures += 1
+                if death.code is not None and failures >= FAILURES_OF_A_BAD_CLIP:
+                    raise BadClip(death.code, death.detail) from death
+                if kills >= KILLS_BEFORE_GIVING_UP:
+                    raise DataError(
+                        f"the decoding process was killed {kills} times on {header.get('key', 'one clip')} "
+                        f"({death.detail}): out of memory? lower bounds.max_pixels or bounds.max_bytes, or give the "
+                        "node more memory"
+                    ) from death
+
+    def _ask(self, header: dict[str, Any], content: bytes, timeout_s: float) -> tuple[dict[str, Any], bytearray]:
+        if self._process is None:
+            self._start()
+        answer, payload = self._exchange(header, content, timeout_s)
+        if "bug" in answer:
+            raise RuntimeError(f"in the decoding process:\n{answer['bug']}")
+        return answer, payload
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        path = os.pathsep.join(p for p in sys.path if p)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "videomac.data.child", self._target, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        )
+        theirs.close()
+        self._socket = ours
+        try:
+            answer, _ = self._exchange(self._setup, b"", START_TIMEOUT_S)
+        except _Died as death:
+            if death.code is None:
+                raise
+            raise DataError(f"the decoding process does not start ({death.detail}); its error is above") from death
+        if "bug" in answer:
+            raise DataError(f"the decoding process does not start: {answer['bug'].splitlines()[-1]}")
+
+    def _exchange(self, header: dict[str, Any], content: bytes, timeout_s: float) -> tuple[dict[str, Any], bytearray]:
+        assert self._socket is not None
+        self._socket.settimeout(timeout_s)
+        try:
+            _send(self._socket, header, content)
+            received = _receive(self._socket)
+        except TimeoutError as error:
+            self.close()
+            raise _Died(Code.TIMEOUT, f"no answer within {timeout_s:.0f} s") from error
+        except OSError:
+            received = None
+        if received is None:
+            raise self._autopsy()
+        return received
+
+    def _autopsy(self) -> _Died:
+        assert self._process is not None
+        status = self._process.wait()
+        if status >= 0:
+            return _Died(Code.CRASH, f"exit status {status}")
+        name = signal.Signals(-status).name
+        if -status in OUTSIDE_KILLS:
+            return _Died(None, name)
+        return _Died(Code.TIMEOUT if -status in ALARMS else Code.CRASH, name)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child that runs now."""
+        return self._process.pid if self._process else None
+
+    def close(self) -> None:
+        """Ends the child; the next call starts another."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._socket = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, TypeError):  # at interpreter exit
+            self.close()
+
+
+def _send(sock: socket.socket, header: dict[str, Any], content: Any) -> None:
+    text = json.dumps(header).encode()
+    view = memoryview(content).cast("B")
+    sock.sendall(_HEADER.pack(len(text), view.nbytes) + text)
+    sock.sendall(view)
+
+
+def _receive(sock: socket.socket) -> tuple[dict[str, Any], bytearray] | None:
+    """A message; None at the end of the stream."""
+    fixed = _receive_exactly(sock, _HEADER.size)
+    if fixed is None:
+        return None
+    text_length, content_length = _HEADER.unpack(fixed)
+    text, content = _receive_exactly(sock, text_length), _receive_exactly(sock, content_length)
+    return None if text is None or content is None else (json.loads(text), content)
+
+
+def _receive_exactly(sock: socket.socket, length: int) -> bytearray | None:
+    content = bytearray(length)
+    view, filled = memoryview(content), 0
+    while filled < length:
+        count = sock.recv_into(view[filled:])
+        if count == 0:
+            return None
+        filled += count
+    return content
+
+
+def serve(target: str, descriptor: int) -> None:
+    """The child's loop: ends when the parent's end of the socket is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's business
+    sock = socket.socket(fileno=descriptor)
+    first = _receive(sock)
+    if first is None:
+        return None
+    module, _, function = target.partition(":")
+    try:
+        handler: Handler = getattr(importlib.import_module(module), function)(first[0])
+    except Exception:  # noqa: BLE001 - reported to the parent, which raises it
+        return _send(sock, {"bug": traceback.format_exc()}, b"")
+    _send(sock, {}, b"")
+    while (request := _receive(sock)) is not None:
+        _send(sock, *_answer(handler, *request))
+
+
+def _answer(handler: Handler, header: dict[str, Any], content: bytearray) -> tuple[dict[str, Any], Any]:
+    cpu_s = header.pop("cpu_s")
+    try:
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)
+        signal.setitimer(signal.ITIMER_REAL, cpu_s * WALL_PER_CPU)
+        return handler(header, content)  # type: ignore[arg-type]
+    except MemoryError:
+        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would: a full machine is not the clip's fault
+        raise
+    except Exception:  # noqa: BLE001 - reported to the parent, which raises it
+        return {"bug": traceback.format_exc()}, b""
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,43 @@
+"""Why a row of the plan has no pixels: one code per row, 0 is good."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Code(enum.IntEnum):
+    """Reasons as they are counted, reported and kept; the numbers stand in batches and checkpoints."""
+
+    GOOD = 0
+    NO_PAIR = 1
+    """No two different frames a gap apart in eight draws."""
+    BROKEN = 2
+    """The decoder or the demuxer refuses the bytes."""
+    CRASH = 3
+    """The decoding process failed of itself (segmentation fault and the like), twice."""
+    TIMEOUT = 4
+    """Decoding passed `bounds.decode_timeout_s`, twice."""
+    TOO_MANY_PIXELS = 5
+    """A frame is larger than `bounds.max_pixels`."""
+    TOO_LONG = 6
+    """The sample is longer than `bounds.max_duration_s`."""
+    TOO_MANY_BYTES = 7
+    """The sample is larger than `bounds.max_bytes`."""
+
+    @property
+    def reason(self) -> str:
+        """The word for reports: `no_pair`, `broken`, ..."""
+        return self.name.lower()
+
+
+VERDICTS = frozenset({Code.CRASH, Code.TIMEOUT})
+"""Codes that cost a decoding process: kept by key, so that the clip is not tried again."""
+
+
+class BadClip(Exception):  # noqa: N818 - a finding about a clip, not an error of the program
+    """A clip that cannot be used, with its code; costs that clip alone."""
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(f"{code.reason}: {detail}")
+        self.code = code
+        self.detail = detail

@@ -1,0 +1,188 @@
+"""Spans of the plan become columns of decoded rows: read ahead, decode in a child process, fill in what is bad.
+
+Columns of b rows: `frames` uint8 (b, 2, h, w, 3), `cells` int64 (b, k), `g`, `code`, `seed` int64 (b,), `key` (b,)
+strings, `stats` int64 (b, len(STATS)): sums of this batch in row 0, zeros below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from videomac.config import Data, validate
+from videomac.data import clip
+from videomac.data.child import Child, Handler
+from videomac.data.codes import BadClip, Code
+from videomac.data.pairs import Pairs, Recipe, Slot, cells_and_seed, make_pairs
+from videomac.data.plan import Plan, PlanRow
+from videomac.data.reader import Reader
+from videomac.data.samples import Sample
+
+STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "resize_us", "ship_us")
+"""Clips opened, bytes of them, requests and retries of the storage; microseconds waited for bytes, spent decoding,
+resizing, and between the processes."""
+DECODER = "videomac.data.decode:decoder"
+
+Columns = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Rows of one micro-batch: `count` rows of the plan from g, then pad rows up to `size`."""
+
+    g: int
+    count: int
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """Rows that are taken from one clip, opened once; `code` says why it must not even be read."""
+
+    sample: Sample
+    rows: list[PlanRow]
+    code: Code
+
+
+class RowMaker:
+    """Decodes spans in order. `isolated`: in a child process, as training must; else in this one, for tests and loops
+    that may die with a clip."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        recipe: Recipe,
+        verdicts: Mapping[str, int] | None = None,
+        isolated: bool = True,
+        target: str = DECODER,
+    ) -> None:
+        clip.decoder_version(recipe.data.decoder)  # before any row: a missing library must not look like bad clips
+        self._plan, self._storage, self._recipe = plan, plan.storage, recipe
+        self._verdicts = {key: Code(code) for key, code in (verdicts or {}).items()}
+        self._reader = Reader(self._storage, recipe.data.read_ahead_mb << 20)
+        setup = {"data": recipe.data.model_dump(mode="json"), **_plain(recipe)}
+        self._child = Child(target, setup) if isolated else None
+
+    def batches(self, spans: Sequence[Span]) -> Iterator[Columns]:
+        """The columns of each span.
+
+        Raises:
+            StorageError: bytes of a clip stay wrong or away past all retries.
+        """
+        opened = [self._openings(span) for span in spans]
+        contents = self._reader.contents([o.sample for openings in opened for o in openings if o.code is Code.GOOD])
+        for span, openings in zip(spans, opened, strict=True):
+            before = self._storage.counts.copy()
+            columns, stats = self._blank(span), dict.fromkeys(STATS, 0)
+            place = 0
+            for opening in openings:
+                here = slice(place, place + len(opening.rows))
+                self._fill(columns, here, opening, self._pairs(opening, contents, stats))
+                place = here.stop
+            moved = self._storage.counts - before
+            stats.update(requests=moved["requests"], retries=moved["retries"])
+            columns["stats"][0] = list(stats.values())
+            yield columns
+
+    def _openings(self, span: Span) -> list[Opening]:
+        """The span's rows, those that share an opened clip together."""
+        rows = self._plan.rows(span.g, span.g + span.count)
+        grouped = itertools.groupby(rows, key=lambda row: (row.sample, row.g - row.slot.index))
+        return [Opening(sample, list(group), self._known_code(sample)) for (sample, _), group in grouped]
+
+    def _known_code(self, sample: Sample) -> Code:
+        """What is known of a clip without reading it."""
+        too_large = sample.size > self._recipe.data.bounds.max_bytes
+        return self._verdicts.get(sample.key, Code.TOO_MANY_BYTES if too_large else Code.GOOD)
+
+    def _blank(self, span: Span) -> Columns:
+        """Pad rows, to be overwritten by the plan's."""
+        b, (h, w) = span.size, self._recipe.data.image_size
+        cells = np.tile(np.arange(self._recipe.keep), (b, 1))
+        return {
+            "frames": np.zeros((b, 2, h, w, 3), np.uint8),
+            "cells": cells,
+            "g": np.full(b, -1, np.int64),
+            "code": np.zeros(b, np.int64),
+            "seed": np.zeros(b, np.int64),
+            "key": np.array([""] * b, object),
+            "stats": np.zeros((b, len(STATS)), np.int64),
+        }
+
+    def _fill(self, columns: Columns, here: slice, opening: Opening, pairs: Pairs) -> None:
+        """Writes the rows of one opening."""
+        key = opening.sample.key
+        drawn = [cells_and_seed(self._recipe, key, row.slot) for row in opening.rows]
+        columns["g"][here] = [row.g for row in opening.rows]
+        columns["key"][here] = key
+        columns["cells"][here] = np.stack([cells for cells, _ in drawn])
+        columns["seed"][here] = [seed for _, seed in drawn]
+        columns["frames"][here] = pairs.frames_n2hw3
+        columns["code"][here] = pairs.code_n
+
+    def _pairs(self, opening: Opening, contents: Iterator[bytes], stats: dict[str, int]) -> Pairs:
+        sample, slots = opening.sample, [row.slot for row in opening.rows]
+        size = self._recipe.data.image_size
+        if opening.code is not Code.GOOD:
+            return Pairs.bad(len(slots), size, opening.code)
+        begin = time.perf_counter()
+        content = next(contents)
+        read = time.perf_counter()
+        pairs = self._decoded(sample, content, slots)
+        total_s = time.perf_counter() - read
+        stats["clips"] += 1
+        stats["bytes"] += sample.size
+        stats["wait_read_us"] += round(1e6 * (read - begin))
+        stats["decode_us"] += round(1e6 * pairs.decode_s)
+        stats["resize_us"] += round(1e6 * pairs.resize_s)
+        stats["ship_us"] += round(1e6 * (total_s - pairs.decode_s - pairs.resize_s))
+        return pairs
+
+    def _decoded(self, sample: Sample, content: bytes, slots: Sequence[Slot]) -> Pairs:
+        if self._child is None:
+            return make_pairs(self._recipe, sample, content, slots)
+        header = {
+            "key": sample.key,
+            "sample": dataclasses.asdict(sample),
+            "slots": [dataclasses.astuple(slot) for slot in slots],
+        }
+        if sample.key in self._verdicts:  # found since its bytes were asked for
+            return Pairs.bad(len(slots), self._recipe.data.image_size, self._verdicts[sample.key])
+        try:
+            answer, pixels = self._child.call(header, content, self._recipe.data.bounds.decode_timeout_s)
+        except BadClip as bad:
+            self._verdicts[sample.key] = bad.code
+            return Pairs.bad(len(slots), self._recipe.data.image_size, bad.code)
+        frames = np.frombuffer(pixels, np.uint8).reshape(len(slots), 2, *self._recipe.data.image_size, 3)
+        return Pairs(frames, np.array(answer["codes"], np.int64), answer["decode_s"], answer["resize_s"])
+
+    def close(self) -> None:
+        """Ends the child process."""
+        if self._child is not None:
+            self._child.close()
+
+
+def decoder(setup: dict[str, Any]) -> Handler:
+    """What the child process runs: the pairs of one opened clip."""
+    recipe = Recipe(
+        data=validate(Data, setup["data"], origin="decoder"),
+        **{name: setup[name] for name in ("seed", "cells", "keep")},
+    )
+    clip.decoder_version(recipe.data.decoder)
+
+    def handle(header: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
+        slots = [Slot(*values) for values in header["slots"]]
+        pairs = make_pairs(recipe, Sample(**header["sample"]), content, slots)
+        answer = {"codes": pairs.code_n.tolist(), "decode_s": pairs.decode_s, "resize_s": pairs.resize_s}
+        return answer, pairs.frames_n2hw3
+
+    return handle
+
+
+def _plain(recipe: Recipe) -> dict[str, int]:
+    return {"seed": recipe.seed, "cells": recipe.cells, "keep": recipe.keep}

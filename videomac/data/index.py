@@ -1,0 +1,144 @@
+"""`index.parquet`: one row per sample, read by row groups; written with whole shards in row groups of many rows.
+
+Readers hold the footer (tens of MB for thousands of row groups, half a GB for fifty thousand: hence the least size of a
+group) and the row groups in use. Page checksums and the footer's SHA-256 in the manifest notice damage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from videomac.data.manifest import IndexFile, Manifest
+from videomac.data.samples import SCHEMA
+from videomac.data.storage import Damaged, Storage, sha256_check
+from videomac.errors import DataError
+
+NAME = "index.parquet"
+ROWS_PER_GROUP = 20_000
+"""Least rows of a row group, but for the last."""
+
+
+def write_index(path: str, shards: Iterable[list[dict[str, Any]]]) -> IndexFile:
+    """Writes the rows of each shard (in manifest order) to a local file."""
+    pending: list[dict[str, Any]] = []
+    with index_writer(path) as writer:
+        for rows in shards:
+            pending += rows
+            if len(pending) >= ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_pylist(pending, SCHEMA), row_group_size=len(pending))
+                pending = []
+        if pending:
+            writer.write_table(pa.Table.from_pylist(pending, SCHEMA), row_group_size=len(pending))
+    return describe_index(path)
+
+
+def index_writer(path: str) -> pq.ParquetWriter:
+    """A writer whose pages carry checksums; each table written must be one row group of whole shards."""
+    return pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True)
+
+
+def describe_index(path: str) -> IndexFile:
+    """Sizes and checksums of a finished index."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(8 << 20):
+            digest.update(piece)
+        total = file.tell()
+        file.seek(total - 8)
+        footer_bytes = struct.unpack("<I4s", file.read(8))[0] + 8
+        file.seek(total - footer_bytes)
+        footer = file.read(footer_bytes)
+    return IndexFile(
+        bytes=total,
+        sha256=digest.hexdigest(),
+        footer_bytes=footer_bytes,
+        footer_sha256=hashlib.sha256(footer).hexdigest(),
+    )
+
+
+class Index:
+    """Random access to the rows of an index by shard."""
+
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+        self._storage, self._info = storage, manifest.index
+        footer_start = self._info.bytes - self._info.footer_bytes
+        check = sha256_check(self._info.footer_sha256)
+        footer = storage.read(NAME, footer_start, self._info.footer_bytes, check, first=True)
+        self._file = _RangeFile(storage, self._info.bytes, footer)
+        self._parquet = pq.ParquetFile(
+            pa.PythonFile(self._file, mode="r"), page_checksum_verification=True, pre_buffer=True
+        )
+        rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
+        self._group_starts = np.concatenate([[0], np.cumsum(rows)])
+        self.shard_starts = np.concatenate([[0], np.cumsum([shard.samples for shard in manifest.shards])])
+        if self._group_starts[-1] != self.shard_starts[-1]:
+            raise DataError(
+                f"{storage.url(NAME)}: {self._group_starts[-1]} samples, but {self.shard_starts[-1]} in manifest.json; "
+                "they are of two builds: build the shards anew"
+            )
+
+    def scan(self, columns: list[str]) -> Iterator[pa.Table]:
+        """Some columns of every row group, one group in memory at a time."""
+        for group in range(len(self._group_starts) - 1):
+            yield self._read_group(group, columns)
+
+    def shard_rows(self, shard: int, columns: list[str]) -> pa.Table:
+        """Some columns of one shard's samples."""
+        start, stop = self.shard_starts[shard], self.shard_starts[shard + 1]
+        group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
+        offset = int(start - self._group_starts[group])
+        return self._read_group(group, columns).slice(offset, int(stop - start))
+
+    def _read_group(self, group: int, columns: list[str]) -> pa.Table:
+        def attempt() -> pa.Table:
+            try:
+                return self._parquet.read_row_group(group, columns=columns, use_threads=False)
+            except (pa.ArrowInvalid, OSError) as error:
+                # Arrow wraps the store's own exception; a page whose checksum differs looks the same from here.
+                raise Damaged(f"row group {group} of the index: {error}") from error
+
+        return self._storage.persist(attempt, NAME)
+
+
+class _RangeFile(io.RawIOBase):
+    """The index as a seekable file: one attempt per read (the retry is around the row group), footer from memory."""
+
+    def __init__(self, storage: Storage, size: int, footer: bytes) -> None:
+        self._storage, self._size, self._footer = storage, size, footer
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def size(self) -> int:
+        return self._size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._position
+        stop = self._size if size < 0 else min(start + size, self._size)
+        footer_start = self._size - len(self._footer)
+        if start >= footer_start:
+            content = self._footer[start - footer_start : stop - footer_start]
+        else:
+            content = self._storage._read_once(NAME, start, stop - start)
+        self._position = start + len(content)
+        return content

@@ -1,0 +1,141 @@
+"""Rows of the plan become pairs of frames: draw the times, decode, crop, flip, resize.
+
+Everything here is a function of (recipe, sample, rows): no state, no worker, no clock.
+Shape letters: 2 frames of a pair (the earlier first), h w pixels, 3 colours, k visible cells.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from videomac.config import Data
+from videomac.data import augment, clip, draws
+from videomac.data.codes import BadClip, Code
+from videomac.data.samples import Sample
+
+ATTEMPTS = 8
+"""Draws of two times before a row is bad with `no_pair`."""
+PAPER_FPS = 6.0
+"""The published data: neighbouring frames of footage sampled at 6 fps."""
+TIME_SLACK_S = 1e-6
+"""Times are sums of floating point numbers: a frame this little after t counts as shown at t."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything that a row's pixels and cells depend on, beside the row itself."""
+
+    data: Data
+    seed: int
+    cells: int
+    """Cells of the mask grid."""
+    keep: int
+    """Cells that stay visible."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One pair to be taken from a clip: slot `index` of `count` in this epoch."""
+
+    epoch: int
+    index: int
+    count: int
+
+
+@dataclasses.dataclass
+class Pairs:
+    """What one opened clip gave: pixels and code of each slot, and the seconds it took."""
+
+    frames_n2hw3: np.ndarray
+    code_n: np.ndarray
+    decode_s: float = 0.0
+    resize_s: float = 0.0
+
+    @classmethod
+    def bad(cls, count: int, size: tuple[int, int], code: Code) -> Pairs:
+        """Zero pixels and one code for every slot."""
+        return cls(np.zeros((count, 2, *size, 3), np.uint8), np.full(count, code, np.int64))
+
+
+def slots_of(duration_s: np.ndarray, data: Data) -> np.ndarray:
+    """Pairs per epoch of clips of these durations: always a multiple of `pairs_per_open`."""
+    if data.pair_sampling == "neighbours_6fps":
+        frames = np.ceil(duration_s * PAPER_FPS - TIME_SLACK_S)
+        return np.maximum(frames - 1, 1).astype(np.int64)
+    opens = np.rint(duration_s * data.pairs_per_second / data.pairs_per_open)
+    return data.pairs_per_open * np.maximum(opens, 1).astype(np.int64)
+
+
+def make_pairs(recipe: Recipe, sample: Sample, content: bytes, slots: Sequence[Slot]) -> Pairs:
+    """Opens the clip once and takes a pair for every slot; never raises for a bad clip, codes say why."""
+    data = recipe.data
+    pairs = Pairs.bad(len(slots), data.image_size, Code.NO_PAIR)
+    begin = time.perf_counter()
+    try:
+        opened = clip.open_clip(content, sample.kind, sample.fps, data.decoder, data.bounds)
+        try:
+            _fill(recipe, sample, opened, slots, pairs)
+        finally:
+            opened.close()
+    except BadClip as bad:
+        pairs = Pairs.bad(len(slots), data.image_size, bad.code)
+    pairs.decode_s = time.perf_counter() - begin - pairs.resize_s
+    return pairs
+
+
+def _fill(recipe: Recipe, sample: Sample, opened: clip.Clip, slots: Sequence[Slot], pairs: Pairs) -> None:
+    """Decodes each wanted frame once, in ascending order, and writes it wherever it is wanted."""
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for place, slot in enumerate(slots):
+        numbers = draw_frames(recipe, sample, slot, opened.times_s)
+        for which, number in enumerate(numbers or ()):
+            wanted.setdefault(number, []).append((place, which))
+        pairs.code_n[place] = Code.GOOD if numbers else Code.NO_PAIR
+    for number, picture in opened.pictures(sorted(wanted)):
+        begin = time.perf_counter()
+        for place, which in wanted[number]:
+            pairs.frames_n2hw3[place, which] = _view(recipe, sample, slots[place], picture)
+        pairs.resize_s += time.perf_counter() - begin
+
+
+def draw_frames(recipe: Recipe, sample: Sample, slot: Slot, times_s: np.ndarray) -> tuple[int, int] | None:
+    """Numbers of the two frames of a slot, the earlier first; None where eight draws gave no two frames.
+
+    Slot j of n draws t uniformly in [j/n, (j+1)/n) of (duration - gap); the frame at time t is the last shown by then.
+    """
+    data = recipe.data
+    for attempt in range(ATTEMPTS):
+        if data.pair_sampling == "neighbours_6fps":
+            t, gap = slot.index / PAPER_FPS, 1 / PAPER_FPS
+        else:
+            rng = draws.generator(recipe.seed, slot.epoch, sample.key, slot.index, "time", attempt)
+            gap = rng.uniform(*data.gap_s)
+            t = (slot.index + rng.random()) / slot.count * (sample.duration - gap)
+        if t < 0 or t + gap > sample.duration + TIME_SLACK_S:
+            continue
+        moments = np.array([t, t + gap]) + TIME_SLACK_S
+        first, second = np.searchsorted(times_s, moments, side="right") - 1
+        if first != second:
+            return int(first), int(second)
+    return None
+
+
+def _view(recipe: Recipe, sample: Sample, slot: Slot, picture_hw3: np.ndarray) -> np.ndarray:
+    """The crop and flip of this slot; the same draws give the same view of both frames."""
+    data = recipe.data
+    rng = draws.generator(recipe.seed, slot.epoch, sample.key, slot.index, "crop")
+    box = augment.crop_box(rng, picture_hw3.shape[1], picture_hw3.shape[0], data.augment)
+    flip_rng = draws.generator(recipe.seed, slot.epoch, sample.key, slot.index, "flip")
+    flip = bool(flip_rng.random() < data.augment.flip)
+    return augment.cropped(picture_hw3, box, flip, data.image_size, data.downscale_first)
+
+
+def cells_and_seed(recipe: Recipe, key: str, slot: Slot) -> tuple[np.ndarray, int]:
+    """Visible cells (k,) of both frames of a row, and the seed of its drop path."""
+    rng = draws.generator(recipe.seed, slot.epoch, key, slot.index, "mask")
+    cells = draws.visible_cells(rng, recipe.cells, recipe.keep)
+    return cells, draws.seed64(recipe.seed, slot.epoch, key, slot.index, "drop_path")

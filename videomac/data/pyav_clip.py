@@ -1,0 +1,125 @@
+"""Clips by PyAV: an index of presentation times from one pass over the packets, then seeks to keyframes.
+
+One decoding thread: frame threads inside a decoder gained nothing over more actors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import av
+import av.logging
+import numpy as np
+
+from videomac.config import Bounds
+from videomac.data.clip import check_pixels, check_times
+from videomac.data.codes import BadClip, Code
+
+av.logging.set_level(av.logging.FATAL)  # broken clips are counted by us; FFmpeg would print a line per packet
+
+# A "video" may be a playlist that names other files or addresses: nothing but the bytes at hand is ever opened.
+OPEN_OPTIONS = {"protocol_whitelist": "none"}
+BROKEN = (av.FFmpegError, ValueError, EOFError)
+
+
+class PyavClip:
+    """An opened video (see `clip.Clip`); `file` is a binary file or the path of one."""
+
+    def __init__(self, file: Any, bounds: Bounds) -> None:
+        self._bounds = bounds
+        try:
+            self._container = av.open(file, options=OPEN_OPTIONS if not isinstance(file, str) else {})
+            if not self._container.streams.video:
+                raise BadClip(Code.BROKEN, "no video stream")
+            self._stream = self._container.streams.video[0]
+            self._begin()
+        except BROKEN as error:
+            raise BadClip(Code.BROKEN, _first_line(error)) from error
+
+    def _begin(self) -> None:
+        stream, context = self._stream, self._stream.codec_context
+        check_pixels(context.width, context.height, self._bounds)
+        context.thread_count = 1
+        context.options = {"max_pixels": str(self._bounds.max_pixels)}
+        self._time_base = float(stream.time_base or 0)
+        self._pts, self._keyframes = self._scan()
+        self.times_s = (self._pts - self._pts[:1]) * self._time_base
+        check_times(self.times_s, self._bounds)
+        self._position: int | None = None
+        self.codec = context.name
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._last: av.VideoFrame | None = None
+
+    def _scan(self) -> tuple[np.ndarray, np.ndarray]:
+        """Presentation times of all frames and of the keyframes, ascending, in the stream's time base."""
+        packets = [p for p in self._container.demux(self._stream) if p.size and not p.is_discard]
+        times = [p.pts if p.pts is not None else p.dts for p in packets]
+        if any(t is None for t in times):
+            self._container.seek(0)
+            times = [frame.pts for frame in self._container.decode(self._stream)]
+            if any(t is None for t in times):
+                raise BadClip(Code.BROKEN, "frames without time stamps")
+            return np.unique(np.array(times, np.int64)), np.array(times[:1], np.int64)
+        keys = [t for t, p in zip(times, packets, strict=True) if p.is_keyframe]
+        return np.unique(np.array(times, np.int64)), np.unique(np.array(keys, np.int64))
+
+    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """See `clip.Clip`."""
+        for number in numbers:
+            try:
+                frame = self._frame(number)
+                picture = frame.to_ndarray(format="rgb24")
+            except BROKEN as error:
+                raise BadClip(Code.BROKEN, f"frame {number}: {_first_line(error)}") from error
+            yield number, np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+
+    def _frame(self, number: int) -> av.VideoFrame:
+        target = int(self._pts[number])
+        if not self._reachable(target):
+            self._seek(target)
+        found = self._advance(target)
+        if found is None and target > self._pts[0]:
+            # Leading frames of an open group of pictures are dropped after a seek: decode up to them instead.
+            self._seek(int(self._pts[0]))
+            found = self._advance(target)
+        if found is None:
+            raise BadClip(Code.BROKEN, f"frame {number} cannot be reached")
+        check_pixels(found.width, found.height, self._bounds)
+        return found
+
+    def _reachable(self, target: int) -> bool:
+        """Whether decoding on is no longer than a seek: no keyframe lies between here and there."""
+        if self._position is None or self._position > target:
+            return False
+        here, there = np.searchsorted(self._keyframes, [self._position, target], side="right")
+        return here == there
+
+    def _seek(self, target: int) -> None:
+        self._container.seek(target, stream=self._stream, backward=True)
+        self._frames = self._container.decode(self._stream)
+        self._position, self._last = None, None
+
+    def _advance(self, target: int) -> av.VideoFrame | None:
+        """The last frame with pts <= target; None if decoding began beyond it."""
+        if self._last is not None and self._last.pts == target:
+            return self._last
+        previous = self._last
+        for frame in self._frames:
+            if frame.pts is None:
+                continue
+            self._last, self._position = frame, frame.pts
+            if frame.pts == target:
+                return frame
+            if frame.pts > target:
+                return previous
+            previous = frame
+        return previous
+
+    def close(self) -> None:
+        """See `clip.Clip`."""
+        self._container.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,162 @@
+"""Object stores as `Storage` sees them: s3fs (or another fsspec file system) with one attempt per call and a time limit.
+
+Why not pyarrow: it returns a body of full length with wrong bytes where the store sent a short one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import botocore.exceptions
+import fsspec
+import fsspec.asyn
+import s3fs
+
+from videomac.errors import ConfigError
+
+FAULTS = (
+    OSError,
+    asyncio.TimeoutError,
+    aiohttp.ClientError,
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+)
+"""Everything that an attempt may raise; `except OSError` alone misses resets, truncation and missing credentials."""
+FOR_GOOD = (
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.ParamValidationError,
+)
+OPTIONS = {"endpoint_url", "key", "secret", "token", "region"}
+
+
+class OneAttemptS3(s3fs.S3FileSystem):
+    """s3fs without its own retries (a subclass, because attributes set later are lost when it is pickled)."""
+
+    retries = 1
+
+
+class RemoteFiles:
+    """The few calls that `Storage` needs, each one attempt that ends within its time limit."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def _run(self, coroutine: Any, *args: Any, timeout: float, **kwargs: Any) -> Any:
+        return fsspec.asyn.sync(self._fs.loop, coroutine, *args, timeout=timeout, **kwargs)
+
+    def read_range(self, url: str, start: int, length: int, timeout_s: float) -> bytes:
+        """Up to `length` bytes from `start`: the caller checks."""
+        # By keyword: the second positional argument of s3fs's cat_file is a version id.
+        return self._run(self._fs._cat_file, self._path(url), start=start, end=start + length, timeout=timeout_s)
+
+    def entry(self, url: str, timeout_s: float) -> tuple[int, str]:
+        """Size and version."""
+        info = self._run(self._fs._info, self._path(url), timeout=timeout_s)
+        if info.get("type") == "directory":
+            raise FileNotFoundError(url)
+        return int(info["size"] or 0), _version(info)
+
+    def list(self, root: str, timeout_s: float) -> list[tuple[str, int, str]]:
+        """(relative name, size, version) of every file below `root`."""
+        self._fs.invalidate_cache()
+        base = self._path(root).rstrip("/")
+        found = self._run(self._fs._find, base, detail=True, timeout=timeout_s)
+        if not found:
+            raise FileNotFoundError(root)
+        rows = ((path[len(base) + 1 :], info) for path, info in found.items())
+        return [(name, int(info["size"]), _version(info)) for name, info in rows if name]
+
+    def write(self, url: str, content: bytes, timeout_s: float) -> None:
+        """All or nothing."""
+        self._run(self._fs._pipe_file, self._path(url), content, timeout=timeout_s)
+
+    def upload(self, url: str, local_path: str, timeout_s: float) -> None:
+        """All or nothing."""
+        self._run(self._fs._put_file, local_path, self._path(url), timeout=timeout_s)
+
+    def remove(self, url: str, timeout_s: float) -> None:
+        """Removes one file."""
+        self._run(self._fs._rm_file, self._path(url), timeout=timeout_s)
+
+    def _path(self, url: str) -> str:
+        return self._fs._strip_protocol(url)
+
+
+def filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> RemoteFiles | None:
+    """The remote file system of a root; None for local paths.
+
+    Raises:
+        ConfigError: an unknown protocol or storage option.
+    """
+    protocol, separator, _ = root.partition("://")
+    if not separator or protocol == "file":
+        return None
+    if protocol in ("s3", "s3a"):
+        return RemoteFiles(OneAttemptS3(**_s3_arguments(options, attempt_s)))
+    try:
+        fs = fsspec.filesystem(protocol, **options)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{root}: cannot be opened ({error}); use a local path or s3://") from error
+    if not fs.async_impl:
+        raise ConfigError(f"{root}: {protocol}:// is not supported; use a local path, s3:// or https://")
+    return RemoteFiles(fs)
+
+
+def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any]:
+    unknown = set(options) - OPTIONS
+    if unknown:
+        raise ConfigError(f"storage_options: unknown {sorted(unknown)}; allowed: {sorted(OPTIONS)}")
+    arguments: dict[str, Any] = {name: value for name, value in options.items() if name != "region"}
+    if "region" in options:
+        arguments["client_kwargs"] = {"region_name": options["region"]}
+    waits = {"connect_timeout": min(3.0, attempt_s), "read_timeout": attempt_s}
+    arguments["config_kwargs"] = {"retries": {"total_max_attempts": 1, "mode": "standard"}, **waits}
+    return {**arguments, "use_listings_cache": False, "skip_instance_cache": True}
+
+
+def may_pass(error: BaseException, *others: type[BaseException]) -> bool:
+    """Whether another attempt may succeed."""
+    if isinstance(error, FOR_GOOD) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+        return False
+    return isinstance(error, (*FAULTS, *others))
+
+
+def explain(error: BaseException, url: str) -> str:
+    """What went wrong, and what to set or look at, in one line."""
+    if isinstance(error, (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError)):
+        return "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or storage_options key and secret)"
+    if isinstance(error, FileNotFoundError):
+        return "does not exist" + ("; check bucket, prefix and AWS_ENDPOINT_URL" if "://" in url else "")
+    if isinstance(error, PermissionError):
+        return "permission denied" + (
+            " (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy" if "://" in url else ""
+        )
+    if isinstance(error, (botocore.exceptions.ConnectionError, aiohttp.ClientConnectionError)):
+        return (
+            f"the server cannot be reached ({_line(error)}); check AWS_ENDPOINT_URL (or storage_options endpoint_url)"
+        )
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time; raise the io_timeout_s keys, or look at the store"
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return f"shorter than expected, or refused ({_line(error)}); was it overwritten? run videomac verify-shards"
+    return (
+        f"{_line(error)}; the content is not what the index says: run videomac verify-shards"
+        if (type(error).__name__ == "Damaged")
+        else _line(error)
+    )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    return str(info.get("ETag") or info.get("LastModified") or "").strip('"')

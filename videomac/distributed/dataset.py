@@ -1,0 +1,317 @@
+"""Rows of the plan as micro-batches of one worker: decoded by Ray Data's actors, in order, ahead of the training.
+
+Step i of an attempt uses rows [start + i*E, start + (i+1)*E), E the effective batch; it takes ceil(E / (world*b))
+micro-steps of b rows on every rank. Places beyond E are pad rows (g = -1). So the order of rows does not depend on the
+number of workers, every rank has equally many batches, and the data position is one number.
+
+An execution of Ray Data ("window") has a bounded number of blocks; the next one starts while the last still feeds the
+trainer, because its actors take seconds to start.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+import ray.exceptions
+from ray.data import ActorPoolStrategy, ExecutionResources
+
+from videomac import config
+from videomac.data.batch import Batch
+from videomac.data.codes import VERDICTS, Code
+from videomac.data.decode import STATS, Columns, RowMaker, Span
+from videomac.data.local import recipe_of
+from videomac.data.pairs import Recipe
+from videomac.data.plan import Plan
+from videomac.errors import ClusterError, ConfigError, DataError, VideomacError
+
+AHEAD_S = 15.0
+"""The next window starts when the current one lasts about this much longer: actors need 2 to 5 s on an idle machine."""
+LEAST_ROWS_FOR_SHARE = 200
+"""Rows before `data.max_bad_share` is looked at."""
+CPUS_OF_WINDOWS = 2
+"""Windows whose actors are alive at a border: the one that ends and the next."""
+
+
+def micro_steps(settings: config.Pretrain, start_g: int, stop_g: int, rank: int, world: int) -> list[Span]:
+    """The spans of one rank in order: the same number for every rank.
+
+    Raises:
+        ConfigError: `start_g` splits an opening of a clip.
+    """
+    effective, b = settings.train.batch_size, settings.train.micro_batch
+    if start_g % settings.data.pairs_per_open:
+        raise ConfigError(
+            f"data.pairs_per_open: {settings.data.pairs_per_open} does not divide the data position {start_g} of the "
+            "checkpoint; resume with the value that the run began with"
+        )
+    spans = []
+    for step_g in range(start_g, stop_g, effective):
+        rows = min(effective, stop_g - step_g)
+        for micro in range(-(-effective // (world * b))):
+            offset = (micro * world + rank) * b
+            spans.append(Span(step_g + offset, min(max(rows - offset, 0), b), b))
+    return spans
+
+
+def cpus_needed(data: config.Data, world: int) -> float:
+    """CPUs that Ray must be able to book for decoding, beside the training workers."""
+    return CPUS_OF_WINDOWS * world * data.actors * data.cpus_per_actor
+
+
+def batches(
+    settings: config.Pretrain,
+    plan: Plan,
+    start_g: int,
+    stop_g: int,
+    rank: int,
+    world: int,
+    verdicts: Mapping[str, int] | None = None,
+) -> BatchStream:
+    """The micro-batches of this rank for rows start_g <= g < stop_g, in order.
+
+    `verdicts` are clips (key -> code) that a checkpoint knows to end decoding processes.
+    """
+    spans = micro_steps(settings, start_g, stop_g, rank, world)
+    return BatchStream(spans, settings, plan, world, dict(verdicts or {}))
+
+
+class DecodeActor:
+    """Turns a block of spans into their columns, one at a time."""
+
+    def __init__(self, plan: Plan, recipe: Recipe, verdicts: Mapping[str, int]) -> None:
+        self._maker = RowMaker(plan, recipe, verdicts)
+
+    def __call__(self, block: Mapping[str, np.ndarray]) -> Iterator[Columns]:
+        """Columns of each span of the block, in order."""
+        spans = [Span(int(g), int(count), int(size)) for g, count, size in zip(*block.values(), strict=True)]
+        yield from self._maker.batches(spans)
+
+
+class BatchStream(Iterator[Batch]):
+    """Micro-batches in order, with what was counted on the way.
+
+    Raises (from `next`):
+        DataError: too many rows could not be decoded, or no batch came for `data.stall_timeout_s`.
+        StorageError: the shards stay unreadable past all retries.
+        ClusterError: the actors found no CPU for `data.start_timeout_s`.
+    """
+
+    def __init__(
+        self, spans: list[Span], settings: config.Pretrain, plan: Plan, world: int, verdicts: dict[str, int]
+    ) -> None:
+        self._settings, self._plan, self._world = settings, plan, world
+        self.verdicts = verdicts
+        """Clips (key -> code) that end decoding processes: to be kept in the checkpoint."""
+        self.bad_clips: dict[str, str] = {}
+        """Each bad clip once, with its reason, in the order found."""
+        self.wait_s = 0.0
+        """Time blocked in `next` after the first batch."""
+        self.first_batch_s = 0.0
+        """Time to the first batch: actors start."""
+        self.counters: collections.Counter[str] = collections.Counter()
+        """rows, bad_rows, bad_REASON, and the sums of `decode.STATS`."""
+        self._spans = collections.deque(spans)
+        self._current: _Window | None = None
+        self._next: _Window | None = None
+        self._begun = False
+
+    def __next__(self) -> Batch:
+        begin = time.perf_counter()
+        batch, stats = self._take()
+        waited = time.perf_counter() - begin
+        if self._begun:
+            self.wait_s += waited
+        else:
+            self.first_batch_s, self._begun = waited, True
+        self._count(batch, stats)
+        return batch
+
+    def _take(self) -> tuple[Batch, np.ndarray]:
+        if self._current is None or self._current.left == 0:
+            if self._current is not None:
+                self._current.close()
+            self._current, self._next = self._next or self._start_window(), None
+        if self._current is None:
+            raise StopIteration
+        taken = self._current.take()
+        if self._next is None and self._current.seconds_left() < AHEAD_S:
+            self._next = self._start_window()
+        return taken
+
+    def _start_window(self) -> _Window | None:
+        data = self._settings.data
+        count = min(len(self._spans), data.window_blocks * data.block_steps)
+        if not count:
+            return None
+        spans = [self._spans.popleft() for _ in range(count)]
+        return _Window(spans, self._settings, self._plan, self._world, dict(self.verdicts))
+
+    def _count(self, batch: Batch, stats: np.ndarray) -> None:
+        self.counters.update(dict(zip(STATS, stats.sum(0).tolist(), strict=True)))
+        self.counters["rows"] += int((batch.g_b >= 0).sum())
+        for place in batch.code_b.nonzero().flatten().tolist():
+            code, key = Code(int(batch.code_b[place])), batch.keys[place]
+            self.counters["bad_rows"] += 1
+            self.counters[f"bad_{code.reason}"] += 1
+            self.bad_clips.setdefault(key, code.reason)
+            if code in VERDICTS:
+                self.verdicts[key] = int(code)
+        self._check_share()
+
+    def _check_share(self) -> None:
+        rows, bad, limit = self.counters["rows"], self.counters["bad_rows"], self._settings.data.max_bad_share
+        if rows < LEAST_ROWS_FOR_SHARE or bad <= limit * rows:
+            return
+        reasons = {name[4:]: n for name, n in self.counters.items() if name.startswith("bad_") and name != "bad_rows"}
+        raise DataError(
+            f"{bad} of {rows} rows could not be decoded ({', '.join(f'{k}: {n}' for k, n in reasons.items())}), more "
+            f"than data.max_bad_share = {limit:g}; first clips: {', '.join(list(self.bad_clips)[:5])}; look at them, "
+            "or raise the limit"
+        )
+
+    def close(self) -> None:
+        """Ends the actors; the stream is over."""
+        self._spans.clear()
+        for window in (self._current, self._next):
+            if window is not None:
+                window.close()
+        self._current = self._next = None
+
+
+@dataclasses.dataclass
+class _End:
+    """What a window's thread leaves behind: the exception that ended it, or none."""
+
+    error: BaseException | None
+
+
+class _Window:
+    """One Ray Data execution, run by a thread of its own into a bounded queue."""
+
+    def __init__(
+        self, spans: list[Span], settings: config.Pretrain, plan: Plan, world: int, verdicts: dict[str, int]
+    ) -> None:
+        self.left = len(spans)
+        """Batches that are still to be taken."""
+        self._settings = settings
+        self._begin, self._taken = time.monotonic(), 0
+        self._stall_s = settings.data.stall_timeout_s
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=settings.data.prefetch_batches)
+        self._stopped = threading.Event()
+        dataset = _dataset(spans, settings, plan, world, verdicts)
+        self._thread = threading.Thread(target=self._run, args=(dataset,), name="window", daemon=True)
+        self._thread.start()
+
+    def take(self) -> tuple[Batch, np.ndarray]:
+        """The next batch and its stats."""
+        try:
+            taken = self._queue.get(timeout=self._stall_s)
+        except queue.Empty:
+            raise DataError(
+                f"no batch came for data.stall_timeout_s = {self._stall_s:g} s; look at the decode actors' logs, "
+                "or raise it for very slow storage"
+            ) from None
+        if isinstance(taken, _End):
+            raise _explained(taken.error, self._settings.data)
+        if self._taken == 0:
+            self._begin = time.monotonic()
+        self._taken += 1
+        self.left -= 1
+        return taken
+
+    def seconds_left(self) -> float:
+        """Estimate from the pace so far: 0 until the second batch of a short window."""
+        elapsed = time.monotonic() - self._begin
+        return self.left * elapsed / max(self._taken - 1, 1)
+
+    def _run(self, dataset: ray.data.Dataset) -> None:
+        error = None
+        try:
+            self._feed(dataset)
+        except BaseException as raised:  # noqa: BLE001 - handed to the consumer, which raises it
+            error = raised
+        self._put(_End(error))
+
+    def _feed(self, dataset: ray.data.Dataset) -> None:
+        data = self._settings.data
+        pin = self._settings.workers.gpu
+        rows = self._settings.train.micro_batch
+        stream = dataset.iterator().iter_batches(
+            batch_size=rows, batch_format="numpy", prefetch_batches=data.prefetch_batches
+        )
+        for columns in stream:
+            if not self._put((Batch.collate(columns, pin), columns["stats"])):
+                return
+
+    def _put(self, item: Any) -> bool:
+        """Waits for a place in the queue; False when the window was closed."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def close(self) -> None:
+        """Lets the thread end; Ray Data ends the actors with it."""
+        self._stopped.set()
+
+
+def _dataset(
+    spans: list[Span], settings: config.Pretrain, plan: Plan, world: int, verdicts: dict[str, int]
+) -> ray.data.Dataset:
+    """The lazy data set of a window: one block per `block_steps` spans, decoded by a fixed pool of actors."""
+    data = settings.data
+    blocks = [spans[i : i + data.block_steps] for i in range(0, len(spans), data.block_steps)]
+    tables = [pa.Table.from_pylist([dataclasses.asdict(span) for span in block]) for block in blocks]
+    dataset = ray.data.from_arrow(tables).map_batches(
+        DecodeActor,
+        fn_constructor_args=(plan, recipe_of(settings), verdicts),
+        batch_size=None,
+        compute=ActorPoolStrategy(size=min(data.actors, len(blocks))),
+        num_cpus=data.cpus_per_actor,
+        max_task_retries=2,
+    )
+    context = dataset.context
+    context.enable_progress_bars = False
+    context.target_max_block_size = _batch_bytes(settings)  # a block per batch: handed on as soon as it is decoded
+    context.wait_for_min_actors_s = round(data.start_timeout_s)
+    context.execution_no_progress_timeout_s = round(data.stall_timeout_s)
+    context.execution_options.preserve_order = True
+    context.execution_options.resource_limits = ExecutionResources(
+        object_store_memory=max(data.object_store_mb * 2**20 / world, 3 * _batch_bytes(settings))
+    )
+    return dataset
+
+
+def _batch_bytes(settings: config.Pretrain) -> int:
+    height, width = settings.data.image_size
+    return settings.train.micro_batch * 2 * height * width * 3
+
+
+def _explained(error: BaseException | None, data: config.Data) -> BaseException:
+    """The error to raise in the training worker: ours as they are, Ray's with what to do."""
+    if error is None:
+        return DataError("the decode actors ended before the last batch; look at their logs")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, VideomacError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if isinstance(error, ray.exceptions.GetTimeoutError) or "waiting for actors" in str(error):
+        return ClusterError(
+            f"no CPU for {data.actors} decode actors of {data.cpus_per_actor:g} CPUs within data.start_timeout_s = "
+            f"{data.start_timeout_s:g} s; lower workers.cpus, data.actors or data.cpus_per_actor, or add nodes"
+        )
+    return error
