@@ -84,7 +84,7 @@ def small_charts(run: RunFolder) -> list[Chart]:
     return charts
 
 
-def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]]) -> str:
+def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]], measure: str) -> str:
     """Horizontal bars (label, mean, values by sequence) with a dot for each sequence; the first bar stands out."""
     figure, (axes,) = new_figure(7.4, 0.62 + 0.36 * len(rows))
     number = {"va": "center", "ha": "right", "fontsize": 10, "color": INK}
@@ -97,7 +97,7 @@ def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]]) -> str:
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_xlim(0, 1.18 * max(max([mean, *values]) for _, mean, values in rows))
-    axes.set_xlabel("J&F: mean as a bar and a number, sequences as dots", fontsize=8.5, color=MUTED)
+    axes.set_xlabel(f"{measure}: all together as a bar and a number, sequences as dots", fontsize=8.5, color=MUTED)
     return figure_data_uri(figure)
 
 

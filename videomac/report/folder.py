@@ -20,7 +20,7 @@ import yaml
 from videomac.errors import StorageError
 
 T = TypeVar("T")
-PICTURES_SHOWN = 6
+PICTURES_READ = 6
 PICTURE_ARRAYS = ("input", "visible", "online", "target")
 
 
@@ -35,8 +35,10 @@ class RunFolder:
     """One per step, ascending: of a step that was done again after a restart, the last."""
     events: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
-    """Reconstructions at up to `PICTURES_SHOWN` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
+    """Reconstructions at up to `PICTURES_READ` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
     results: dict[str, Any] = field(default_factory=dict)
+    manifest: dict[str, Any] | None = None
+    """Of the shards, where they lie in the run folder (the quickstart's do)."""
     card: dict[str, Any] | None = None
     evaluation: dict[str, Any] | None = None
     propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
@@ -55,8 +57,10 @@ class RunFolder:
         return array[:, 0], array[:, 1]
 
     def restarts(self) -> list[int]:
-        """Steps at which the run went on after a fault."""
-        return [e["step"] for e in self.events if e.get("event") == "restart" and isinstance(e.get("step"), int)]
+        """Steps at which the run was begun again: every attempt but the first."""
+        return [
+            event["step"] for event in self.events if event.get("event") == "attempt" and event.get("attempt", 1) > 1
+        ]
 
     def last(self, key: str) -> Any:
         """The newest value of a metric, else None."""
@@ -154,6 +158,7 @@ def read_run(folder: str, **storage_options: Any) -> RunFolder:
         events=reader.lines("events.jsonl"),
         pictures=_pictures(reader),
         results=reader.json("results.json") or {},
+        manifest=reader.json("shards/manifest.json"),
         card=reader.json("export/card.json"),
         evaluation=reader.json("evaluation/results.json"),
         propagations=_propagations(reader),
@@ -169,7 +174,7 @@ def _last_of_each_step(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _pictures(reader: Reader) -> list[tuple[int, dict[str, np.ndarray]]]:
     names = [name for name in reader.names("pictures/step_*.npz") if _step(name) is not None]
-    chosen = sorted({round(i) for i in np.linspace(0, len(names) - 1, PICTURES_SHOWN)}) if names else []
+    chosen = sorted({round(i) for i in np.linspace(0, len(names) - 1, PICTURES_READ)}) if names else []
     read = ((_step(names[i]), reader.arrays(names[i], PICTURE_ARRAYS)) for i in chosen)
     return [(step, arrays) for step, arrays in read if step is not None and arrays is not None]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 
 from videomac.report import charts
 from videomac.report.folder import RunFolder, read_run
-from videomac.report.page import Table, duration_text, image_data_uri, number_text, origin_text, render, write_page
+from videomac.report.page import Table, duration_text, number_text, origin_text, render, write_page
 from videomac.report.pictures import Propagation, propagation, reconstructions
 from videomac.report.scores import Scores, read_scores
+from videomac.report.summary import counts, ms_per_pair
 
-EVENTS_SHOWN = 200
+EVENTS_SHOWN = 100
+COUNTED_EVENTS = {"bad_row"}
+"""Too many to be listed one by one: `summary.counts` has them by reason."""
 
 
 def write_run_report(run_folder: str, **storage_options: Any) -> str:
@@ -38,7 +42,7 @@ def _context(run: RunFolder) -> dict[str, Any]:
         "tiles": _score_tiles(scores) + _training_tiles(run),
         "scores": scores.means_table() if scores else None,
         "clip_scores": scores.clips_table() if scores else None,
-        "score_chart": charts.score_chart(scores.bars()) if scores else None,
+        "score_chart": charts.score_chart(scores.bars(), scores.title) if scores else None,
         "protocol": scores.protocol if scores else "",
         "propagations": _propagations(run, scores),
         **_reconstruction_context(run),
@@ -46,8 +50,8 @@ def _context(run: RunFolder) -> dict[str, Any]:
         "small_charts": charts.small_charts(run),
         "restarts": run.restarts(),
         "stages": _stages_table(run),
-        "ms_per_pair": _ms_per_pair_table(run),
-        "counters": _counters_table(run),
+        "ms_per_pair": Table(["part", "ms per pair"], list(ms_per_pair(run).items()), digits=(None, 1)),
+        "counts": Table(["what", "count"], list(counts(run).items())),
         "events": _events_table(run),
         "origin": origin_text(run.results or run.card or {}),
         "card_text": json.dumps(run.card, indent=2) if run.card else "",
@@ -87,8 +91,10 @@ def _lead(run: RunFolder) -> str:
     if name is None:
         return "The run has left no configuration yet."
     size, batch = _value(run, "data.image_size") or ["?", "?"], _value(run, "train.batch_size")
+    seconds = run.manifest.get("seconds") if run.manifest else None
+    video = f"{duration_text(float(seconds))} of video" if seconds else "video"
     return (
-        f"{name}, pretrained on video without labels: pairs of frames of {size[0]} x {size[1]} px, {ratio:.0%} of "
+        f"{name}, pretrained on {video} without labels: pairs of frames of {size[0]} x {size[1]} px, {ratio:.0%} of "
         f"their cells hidden, {batch} pairs in a step."
     )
 
@@ -96,7 +102,7 @@ def _lead(run: RunFolder) -> str:
 def _score_tiles(scores: Scores | None) -> list[tuple[str, ...]]:
     if scores is None:
         return []
-    tiles: list[tuple[str, ...]] = [(f"{scores.ours:.3f}", "J&F, pretrained", "good")]
+    tiles: list[tuple[str, ...]] = [(f"{scores.ours:.3f}", f"{scores.title}, pretrained", "good")]
     if scores.random is not None:
         tiles.append((number_text(scores.random, 3), "random init"))
     if scores.raw is not None:
@@ -118,14 +124,12 @@ def _training_tiles(run: RunFolder) -> list[tuple[str, ...]]:
 
 def _reconstruction_context(run: RunFolder) -> dict[str, Any]:
     if not run.pictures:
-        return {"samples": [], "picture_step": None, "progress": []}
-    step, newest = run.pictures[-1]
-    same = [(at, arrays) for at, arrays in run.pictures if np.array_equal(arrays["input"][:1], newest["input"][:1])]
-    progress = [(image_data_uri(arrays["online"][0, 0]), f"step {number_text(at)}") for at, arrays in same]
+        return {"samples": [], "picture_step": None, "earlier": []}
+    *earlier, (step, newest) = run.pictures
     return {
         "samples": reconstructions(newest),
         "picture_step": number_text(step),
-        "progress": progress if len(progress) > 1 else [],
+        "earlier": [(number_text(at), reconstructions(arrays, limit=1)[0]) for at, arrays in earlier],
     }
 
 
@@ -146,34 +150,15 @@ def _stages_table(run: RunFolder) -> Table:
     return Table(columns, rows, digits=(None, 1, 1), strong=frozenset({len(rows) - 1}))
 
 
-def _ms_per_pair_table(run: RunFolder) -> Table:
-    rows = [[name.replace("_", " "), value] for name, value in run.results.get("ms_per_pair", {}).items()]
-    pairs_per_s = run.column("pairs_per_s")[1]
-    if len(pairs_per_s) and np.median(pairs_per_s) > 0:
-        rows.append(["training, all workers together (median over the run)", 1000 / float(np.median(pairs_per_s))])
-    return Table(["part", "ms per pair"], rows, digits=(None, 1))
-
-
-def _counters_table(run: RunFolder) -> Table:
-    counters = run.results.get("counters", {})
-    flat = [[_words(key), value] for key, value in counters.items() if not isinstance(value, dict)]
-    nested = [
-        [f"{_words(key)}: {_words(reason)}", count]
-        for key, value in counters.items()
-        if isinstance(value, dict)
-        for reason, count in value.items()
-    ]
-    logged = (("rows", "pairs used for training"), ("bad_rows", "of them bad"), ("skipped_steps", "steps skipped"))
-    rows = [[text, run.last(key)] for key, text in logged if run.last(key) is not None] + flat + nested
-    return Table(["what", "count"], rows)
-
-
 def _events_table(run: RunFolder) -> Table:
-    rows = [
-        [event.get("step"), _words(str(event.get("event", "event"))), _details(event)]
-        for event in run.events[-EVENTS_SHOWN:]
-    ]
-    return Table(["step", "event", "details"], rows)
+    shown = [event for event in run.events if event.get("event") not in COUNTED_EVENTS][-EVENTS_SHOWN:]
+    rows = [[_clock(event), event.get("step"), _words(str(event.get("event"))), _details(event)] for event in shown]
+    return Table(["time, UTC", "step", "event", "details"], rows)
+
+
+def _clock(event: dict[str, Any]) -> str | None:
+    stamp = event.get("time")
+    return f"{datetime.fromtimestamp(stamp, timezone.utc):%Y-%m-%d %H:%M:%S}" if stamp else None
 
 
 def _details(event: dict[str, Any]) -> str:

@@ -8,16 +8,22 @@ from typing import Any
 
 from videomac.report.page import Table
 
-MEASURES = ("J&F-Mean", "J-Mean", "F-Mean")
+DAVIS_MEASURES = ("J&F-Mean", "J-Mean", "F-Mean")
 RAW = ("raw_colour", "raw_patch")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of an evaluation's `results.json`, the evaluated model first, and under what protocol they were made."""
+    """Rows of an evaluation's `results.json`, the evaluated model first; `headline` is the measure that ranks them."""
 
     rows: Sequence[dict[str, Any]]
+    headline: str
     protocol: str
+
+    @property
+    def title(self) -> str:
+        """The headline's name in text."""
+        return self.headline.removesuffix("-Mean")
 
     @property
     def labels(self) -> list[str]:
@@ -31,52 +37,85 @@ class Scores:
 
     @property
     def ours(self) -> float:
-        """J&F of the evaluated model."""
-        return self.rows[0]["scores"]["J&F-Mean"]
+        """Headline of the evaluated model."""
+        return self.rows[0]["scores"][self.headline]
 
     @property
     def random(self) -> float | None:
-        """J&F of the untrained network, if it was scored."""
-        return next((row["scores"]["J&F-Mean"] for row in self.rows if row.get("source") == "random"), None)
+        """Headline of the untrained network, if it was scored."""
+        return next((row["scores"][self.headline] for row in self.rows if row.get("source") == "random"), None)
 
     @property
     def raw(self) -> float | None:
-        """J&F of the better kind of raw pixels, if any was scored."""
-        return max((row["scores"]["J&F-Mean"] for row in self.rows if row.get("source") in RAW), default=None)
+        """Headline of the better kind of raw pixels, if any was scored."""
+        return max((row["scores"][self.headline] for row in self.rows if row.get("source") in RAW), default=None)
+
+    @property
+    def measures(self) -> list[str]:
+        """What the tables show, the headline first: J&F, J and F, or the first few of another task."""
+        known = [measure for measure in DAVIS_MEASURES if measure in self.rows[0]["scores"]]
+        others = [measure for measure in self.rows[0]["scores"] if measure != self.headline]
+        return known or [self.headline, *others[:4]]
 
     def means_table(self) -> Table:
         """Means over the sequences, and how far each set is from the untrained network."""
-        rows = []
-        for row in self.rows:
-            values = [row["scores"].get(measure) for measure in MEASURES]
-            apart = None if self.random is None else values[0] - self.random
-            rows.append([row["label"], *values, None if row.get("source") == "random" else apart])
-        columns = ["features", "J&F", "J", "F", "J&F over random init"]
-        return Table(columns, rows, digits=(None, 3, 3, 3, 3), signed=frozenset({4}), strong=frozenset({0}))
+        rows = [
+            [row["label"], row.get("stage"), *self._values(row["scores"]), self._over_random(row)] for row in self.rows
+        ]
+        columns = ["features", "stage", *self._titles(), f"{self.title} over random init"]
+        signed = frozenset({len(columns) - 1})
+        return Table(columns, rows, digits=(None, None, *self._digits(), 3), signed=signed, strong=frozenset({0}))
 
     def clips_table(self) -> Table:
         """Every sequence with every feature set."""
         rows = [
-            [clip, row["label"], *(row["clips"][clip].get(measure) for measure in MEASURES)]
+            [clip, row["label"], *self._values(row["clips"][clip])]
             for clip in self.clips
             for row in self.rows
             if clip in row.get("clips", {})
         ]
         strong = frozenset(i for i, row in enumerate(rows) if row[1] == self.labels[0])
-        return Table(["sequence", "features", "J&F", "J", "F"], rows, digits=(None, None, 3, 3, 3), strong=strong)
+        columns = ["sequence", "features", *self._titles()]
+        return Table(columns, rows, digits=(None, None, *self._digits()), strong=strong)
 
     def bars(self) -> list[tuple[str, float, list[float]]]:
-        """Label, mean J&F and J&F by sequence, for the chart."""
+        """Label, mean and values by sequence of the headline, for the chart."""
         return [
-            (row["label"], row["scores"]["J&F-Mean"], [clip["J&F-Mean"] for clip in row.get("clips", {}).values()])
+            (
+                row["label"],
+                row["scores"][self.headline],
+                [clip[self.headline] for clip in row.get("clips", {}).values() if self.headline in clip],
+            )
             for row in self.rows
         ]
 
+    def summary(self) -> list[dict[str, Any]]:
+        """Plain values for a summary file."""
+        return [{key: row.get(key) for key in ("label", "source", "stage", "scores", "clips")} for row in self.rows]
+
+    def _values(self, scores: dict[str, float]) -> list[float | None]:
+        return [scores.get(measure) for measure in self.measures]
+
+    def _titles(self) -> list[str]:
+        return [measure.removesuffix("-Mean") for measure in self.measures]
+
+    def _digits(self) -> list[int]:
+        return [3] * len(self.measures)
+
+    def _over_random(self, row: dict[str, Any]) -> float | None:
+        if self.random is None or row.get("source") == "random":
+            return None
+        return row["scores"][self.headline] - self.random
+
 
 def read_scores(evaluation: dict[str, Any] | None) -> Scores | None:
-    """The scores in an evaluation's `results.json`; None where none has J&F (another task, or nothing scored yet)."""
-    rows = [row for row in (evaluation or {}).get("rows", []) if "J&F-Mean" in row.get("scores", {})]
-    if not rows or evaluation is None:
+    """The scores in an evaluation's `results.json`; None where nothing was scored."""
+    if not evaluation or not evaluation.get("rows"):
         return None
-    preset = f"Protocol {evaluation.get('preset', 'unknown')} ({evaluation.get('preset_hash', 'no hash')})"
-    return Scores(rows, f"{preset}; {len(rows[0].get('clips', {}))} sequences.")
+    rows, headline = evaluation["rows"], evaluation.get("headline", DAVIS_MEASURES[0])
+    protocol = f"Protocol {evaluation.get('preset')} ({evaluation.get('preset_hash')})"
+    if evaluation.get("comparable") is False:
+        protocol += ", not comparable with published numbers"
+    if evaluation.get("partial"):
+        protocol += f"; PARTIAL, {len(evaluation.get('failures', []))} clips could not be scored"
+    return Scores(rows, headline, f"{protocol}; {len(rows[0].get('clips', {}))} sequences.")

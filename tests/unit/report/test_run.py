@@ -14,6 +14,7 @@ from videomac.errors import StorageError
 from videomac.report import charts
 from videomac.report.folder import read_run
 from videomac.report.run import write_run_report
+from videomac.report.summary import summarise
 
 
 def page_of(folder: Path) -> str:
@@ -26,15 +27,15 @@ def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts take most of a page's time."""
     for name in ("loss_charts", "small_charts"):
         monkeypatch.setattr(charts, name, lambda run: [])
-    monkeypatch.setattr(charts, "score_chart", lambda rows: "data:,")
+    monkeypatch.setattr(charts, "score_chart", lambda rows, measure: "data:,")
 
 
 def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
     html = page_of(make_run())
     for expected in (
         "finished", "convnextv2_atto", "0.710", "+0.150", "blackswan", "online network", "target network",
-        "true mean and\nvariance of the cell undo the normalisation", "together", "288.6", "decode and crop",
-        "bad: no pair", "restart", "mask_ratio: 0.75", "abc123abc123",
+        "true mean and\nvariance of the cell undo the normalisation", "together", "288.6", "of that waiting for data",
+        "pairs not read: no pair", "2023-11-14 22:15:20", "mask_ratio: 0.75", "abc123abc123",
     ):  # fmt: skip
         assert expected in html, expected
     assert 'class="missing"' not in html
@@ -45,7 +46,7 @@ def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
     ("part", "says"),
     [
         ("config.yaml", "config.yaml is not there"),
-        ("events.jsonl", "No events"),
+        ("events.jsonl", "events.jsonl is not there"),
         ("pictures/step_0000100.npz pictures/step_0000200.npz", "No reconstructions yet"),
         ("results.json", "Stage times come with results.json"),
         ("evaluation/results.json", "Not scored yet"),
@@ -143,3 +144,15 @@ def test_a_long_run_has_a_page_as_small_as_a_short_one(tmp_path: Path) -> None:
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     short, long = (Path(write_run_report(str(tmp_path / name))).stat().st_size for name in ("short", "long"))
     assert long < 2.5 * short
+
+
+def test_the_summary_has_the_numbers_of_the_whole_line(make_run: Callable[[], Path]) -> None:
+    found = summarise(str(make_run()))
+    assert found["training"]["rows"] == 6400
+    assert found["data"]["pairs not read: no pair"] == 2
+    assert found["data"]["clips with a pair that could not be read"] == 1
+    assert found["data"]["restarts"] == 1
+    parts = found["ms_per_pair"]
+    assert parts["training"] == pytest.approx(parts["of that waiting for data"] + parts["of that computing"])
+    assert [row["label"] for row in found["features"]] == ["pretrained", "random init", "mean colour"]
+    assert json.loads(json.dumps(found)) == found

@@ -1,0 +1,67 @@
+"""What a run came to in numbers: for `results.json` of the whole line and for the tables of its page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from videomac.report.folder import RunFolder, read_run
+from videomac.report.scores import read_scores
+
+
+def summarise(run_folder: str) -> dict[str, Any]:
+    """Plain JSON values: `training`, `ms_per_pair`, `data` (counts) and `features` (scores of each set by clip).
+
+    Raises:
+        StorageError: there is no such folder.
+    """
+    run = read_run(run_folder)
+    scores = read_scores(run.evaluation)
+    keys = ("step", "rows", "loss", "loss_online", "loss_target", "loss_consistency", "wait_share_total")
+    return {
+        "training": {key: run.last(key) for key in keys if run.last(key) is not None} | _speed(run),
+        "ms_per_pair": ms_per_pair(run),
+        "data": counts(run),
+        "features": scores.summary() if scores else [],
+    }
+
+
+def ms_per_pair(run: RunFolder) -> dict[str, float]:
+    """Wall milliseconds that a pair takes, all workers side by side, and how they divide; empty before the first step.
+
+    Medians over the logged steps of all attempts, so that the wait for the first batch does not count.
+    """
+    steps, pairs_per_s = run.column("pairs_per_s")
+    if not len(steps) or np.median(pairs_per_s) <= 0:
+        return {}
+    wall = 1000 / float(np.median(pairs_per_s))
+    waits = run.column("wait_share")[1]
+    if not len(waits):
+        return {"training": wall}
+    waiting = wall * float(np.median(waits))
+    return {"training": wall, "of that waiting for data": waiting, "of that computing": wall - waiting}
+
+
+def counts(run: RunFolder) -> dict[str, int]:
+    """What was read, used, bad (by reason) and begun again, by name."""
+    counted: dict[str, int] = {}
+    if run.manifest:
+        counted |= {f"clips in the {split} split": n for split, n in run.manifest.get("samples", {}).items() if n}
+        counted |= {f"sources rejected: {why}": n for why, n in run.manifest.get("rejected", {}).items()}
+    logged = (("rows", "pairs used for training"), ("bad_rows", "pairs that could not be read"))
+    counted |= {text: run.last(key) for key, text in logged if run.last(key) is not None}
+    bad = [event for event in run.events if event.get("event") == "bad_row"]
+    reasons = Counter(str(event.get("reason")).replace("_", " ") for event in bad)
+    counted |= {f"pairs not read: {reason}": n for reason, n in reasons.most_common()}
+    if bad:
+        counted["clips with a pair that could not be read"] = len({event.get("key") for event in bad})
+    if run.last("skipped_steps"):
+        counted["steps skipped"] = run.last("skipped_steps")
+    return counted | {"restarts": len(run.restarts())}
+
+
+def _speed(run: RunFolder) -> dict[str, float]:
+    pairs_per_s = run.column("pairs_per_s")[1]
+    return {"pairs_per_s": float(np.median(pairs_per_s))} if len(pairs_per_s) else {}
