@@ -1,8 +1,8 @@
 """`videomac build-shards`: sources become shards in parallel Ray tasks, then a manifest and an index.
 
 Sources are dealt into chunks by their bytes, in the order of their names, so that the result does not depend on who
-works how fast. A chunk becomes one shard or a few, and a record beside them (`.build/NNNNNN.json`); an interrupted build
-verifies the shards of finished chunks and goes on with the others.
+works how fast. A chunk becomes one shard or a few, and a record beside them (`.build/NNNNNN.json`); an interrupted
+build verifies the shards of finished chunks and goes on with the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import av
 import ray
+from ray.exceptions import RayTaskError
 
 from videomac.config import BuildShards
 from videomac.data import index
@@ -115,21 +116,22 @@ def _run(
     while len(records) < len(chunks):
         for number, chunk in waiting:
             parts = {source.name: split[source.name] for source in chunk}
-            task = build_chunk.remote(number, list(chunk), parts, config.model_dump(mode="json"), _libraries())
+            task = build_chunk.remote(number, list(chunk), parts, config.model_dump(mode="json"), libraries())
             running[task] = number
             if len(running) >= most:
                 break
         done, _ = ray.wait(list(running), num_returns=1)
         number = running.pop(done[0])
-        records[number] = _result(done[0])
+        records[number] = result_of(done[0])
         on_progress(len(records), len(chunks), _summary(records[number]))
     return [records[number] for number in range(len(chunks))]
 
 
-def _result(task: Any) -> dict[str, Any]:
+def result_of(task: Any) -> dict[str, Any]:
+    """What a task returned; its own exception instead of Ray's."""
     try:
         return ray.get(task)
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         raise error.cause from error
 
 
@@ -158,8 +160,8 @@ def _finish(
         )
     lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False) for row in rejected)
     out.write("rejected.jsonl", "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape"))
-    manifest = write_manifest(out, shards, rejected, _settings(config), _libraries(), _digest(records))
-    _remove_stale(out, manifest, len(records))
+    manifest = write_manifest(out, shards, rejected, _settings(config), libraries(), _digest(records))
+    _remove_stale(out, manifest)
     return manifest
 
 
@@ -204,7 +206,8 @@ def _shard(record: dict[str, Any]) -> Shard:
     )
 
 
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """Versions that the bytes of shards and index depend on."""
     ffmpeg = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     return {"av": importlib.metadata.version("av"), "pyarrow": importlib.metadata.version("pyarrow"), **ffmpeg}
 
@@ -213,8 +216,8 @@ def _digest(records: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256("".join(record["content_digest"] for record in records).encode()).hexdigest()
 
 
-def _remove_stale(out: Storage, manifest: Manifest, chunks: int) -> None:
-    """Shards and records of an earlier deal with more chunks."""
+def _remove_stale(out: Storage, manifest: Manifest) -> None:
+    """Removes shards of an earlier deal of more sources."""
     current = {shard.name for shard in manifest.shards}
     for entry in out.list():
         if entry.name.endswith(".tar") and entry.name not in current and entry.name.startswith("clips-"):

@@ -51,7 +51,7 @@ def converter(setup: dict[str, Any]) -> Handler:
     def handle(header: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
         try:
             if header["op"] == "probe":
-                return {"whole": dataclasses.asdict(probe(header["files"][0], config.bounds))}, b""
+                return {"whole": dataclasses.asdict(_whole(header, config))}, b""
             clips = _clips(header, config)
             return {"clips": [dataclasses.asdict(clip) for clip in clips]}, b""
         except Rejected as rejected:
@@ -62,11 +62,15 @@ def converter(setup: dict[str, Any]) -> Handler:
     return handle
 
 
-def _clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
+def _whole(header: dict[str, Any], config: BuildShards) -> Clip:
+    """The source as one clip, uncut."""
     if header["kind"] == "frames":
-        clips = _frame_clips(header["files"], config)
-    else:
-        clips = _video_clips(header, config)
+        return _frame_clips(header["files"], config.model_copy(update={"fps": header["fps"], "segment_s": 1e9}))[0]
+    return probe(header["files"][0], config.bounds)
+
+
+def _clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
+    clips = _frame_clips(header["files"], config) if header["kind"] == "frames" else _video_clips(header, config)
     long_enough = [clip for clip in clips if clip.duration >= config.min_duration_s]
     if not long_enough:
         seconds = sum(clip.duration for clip in clips)

@@ -146,7 +146,7 @@ class _Encoder:
         ticks = max(round((time - self.start) * self.TICKS), self._last_ticks + 1)
         upright = frame
         if self._turns:
-            turned = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
+            turned: Any = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
             upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
         width, height = self._size
         scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING)

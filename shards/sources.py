@@ -13,7 +13,7 @@ from videomac.data.storage import Entry, Storage, split_url
 from videomac.errors import ConfigError, DataError
 
 VIDEO_SUFFIXES = frozenset(
-    ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"]  # what FFmpeg's demuxers are named after
+    {"mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"}
 )
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png"})
 LIST_SUFFIXES = frozenset({"txt", "lst", "list", "csv", "tsv"})

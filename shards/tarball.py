@@ -1,14 +1,16 @@
-"""Plain WebDataset tars, byte for byte the same for the same content, with the offset of every sample."""
+"""Plain WebDataset tars: written byte for byte the same for the same content, and read without trusting names."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
-import shutil
 import tarfile
 from typing import Any
+
+from videomac.data.storage import Storage
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -27,7 +29,8 @@ class ShardWriter:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+        self._file = open(path, "wb+")  # noqa: SIM115 - open as long as the writer is
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - the same
 
     @property
     def size(self) -> int:
@@ -37,46 +40,56 @@ class ShardWriter:
     def add(self, key: str, files: list[str], kind: str, about: dict[str, Any]) -> Place:
         """Appends a sample: `KEY.EXT` or `KEY.NNNNNN.EXT`, then `KEY.json` with `about` and the place's sha256."""
         start = self._tar.offset
-        for number, file in enumerate(files):
-            suffix = os.path.splitext(file)[1].lower()
-            self._add_file(f"{key}.{number:06d}{suffix}" if kind == "frames" else f"{key}{suffix}", file)
-        last_size = os.path.getsize(files[-1])
-        end = self._tar.offset - (-last_size % BLOCK)
-        place = self._place(start if kind == "frames" else start + BLOCK, end)
+        for number, path in enumerate(files):
+            suffix = os.path.splitext(path)[1].lower()
+            info = tarfile.TarInfo(f"{key}.{number:06d}{suffix}" if kind == "frames" else f"{key}{suffix}")
+            info.size = os.path.getsize(path)
+            with open(path, "rb") as content:
+                self._tar.addfile(info, content)
+        padding = -os.path.getsize(files[-1]) % BLOCK
+        begin, end = start if kind == "frames" else start + BLOCK, self._tar.offset - padding
+        self._file.flush()
+        place = Place(begin, end - begin, sha256_of_range(self.path, begin, end))
         text = json.dumps({**about, "sha256": place.sha256}, sort_keys=True).encode()
-        self._add_bytes(f"{key}.json", text)
+        info = tarfile.TarInfo(f"{key}.json")
+        info.size = len(text)
+        self._tar.addfile(info, io.BytesIO(text))
         return place
-
-    def _place(self, start: int, end: int) -> Place:
-        digest = hashlib.sha256()
-        self._tar.fileobj.flush()  # type: ignore[union-attr]
-        with open(self.path, "rb") as file:
-            file.seek(start)
-            left = end - start
-            while left:
-                piece = file.read(min(left, 8 << 20))
-                digest.update(piece)
-                left -= len(piece)
-        return Place(start, end - start, digest.hexdigest())
-
-    def _add_file(self, name: str, path: str) -> None:
-        info = tarfile.TarInfo(name)
-        info.size = os.path.getsize(path)
-        with open(path, "rb") as file:
-            self._tar.addfile(info, file)
-
-    def _add_bytes(self, name: str, content: bytes) -> None:
-        import io
-
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        self._tar.addfile(info, io.BytesIO(content))
 
     def close(self) -> None:
         """Ends the tar."""
         self._tar.close()
+        self._file.close()
 
 
-def copy_to(source: str, path: str) -> None:
-    """A local copy of a local file."""
-    shutil.copyfile(source, path)
+def sha256_of_range(path: str, start: int, end: int) -> str:
+    """Hex SHA-256 of a part of a local file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        file.seek(start)
+        while start < end and (piece := file.read(min(end - start, 8 << 20))):
+            digest.update(piece)
+            start += len(piece)
+    return digest.hexdigest()
+
+
+def member_names(path: str) -> list[str]:
+    """What is wrong with a tar's structure: names that leave the folder they would be unpacked to, a cut."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            names = [member.name for member in tar]
+    except tarfile.TarError as error:
+        return [f"{os.path.basename(path)}: no readable tar ({error})"]
+    odd = [name for name in names if name.startswith("/") or ".." in name.split("/") or "\\" in name]
+    return [f"member name {name!r} leaves its folder" for name in odd]
+
+
+def fetched(storage: Storage, name: str, folder: str) -> str:
+    """A shard as a local file: itself, or a copy in `folder`."""
+    if not storage.remote:
+        return storage.url(name)
+    path = os.path.join(folder, "shard.tar")
+    with open(path, "wb") as file:
+        for piece in storage.pieces(name):
+            file.write(piece)
+    return path

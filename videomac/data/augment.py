@@ -41,5 +41,5 @@ def cropped(frame_hw3: np.ndarray, box: Box, flip: bool, size: tuple[int, int], 
     """
     crop = Image.fromarray(frame_hw3)
     gap = 2.0 if downscale_first else None
-    resized = np.asarray(crop.resize(size[::-1], Image.Resampling.BICUBIC, box=box, reducing_gap=gap))
+    resized = np.asarray(crop.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=gap))
     return resized[:, ::-1] if flip else resized

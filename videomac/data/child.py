@@ -90,7 +90,7 @@ class Child:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(p for p in sys.path if p)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "videomac.data.child", self._target, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -185,12 +185,13 @@ def serve(target: str, descriptor: int) -> None:
     sock = socket.socket(fileno=descriptor)
     first = _receive(sock)
     if first is None:
-        return None
+        return
     module, _, function = target.partition(":")
     try:
         handler: Handler = getattr(importlib.import_module(module), function)(first[0])
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
-        return _send(sock, {"bug": traceback.format_exc()}, b"")
+        _send(sock, {"bug": traceback.format_exc()}, b"")
+        return
     _send(sock, {}, b"")
     while (request := _receive(sock)) is not None:
         _send(sock, *_answer(handler, *request))

@@ -95,7 +95,7 @@ class FramesClip:
 
     def __init__(self, content: bytes, fps: float, bounds: Bounds) -> None:
         try:
-            self._tar = tarfile.open(fileobj=io.BytesIO(content), mode="r:")
+            self._tar = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115 - open as long as the clip
             self._members = [member for member in self._tar.getmembers() if member.isfile()]
         except tarfile.TarError as error:
             raise BadClip(Code.BROKEN, f"no tar members ({error})") from error

@@ -78,7 +78,8 @@ class RowMaker:
         contents = self._reader.contents([o.sample for openings in opened for o in openings if o.code is Code.GOOD])
         for span, openings in zip(spans, opened, strict=True):
             before = self._storage.counts.copy()
-            columns, stats = self._blank(span), dict.fromkeys(STATS, 0)
+            columns = self._blank(span)
+            stats: dict[str, int] = dict.fromkeys(STATS, 0)
             place = 0
             for opening in openings:
                 here = slice(place, place + len(opening.rows))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pydantic
 
-from videomac.data.storage import Damaged, Patience, Storage, split_url
+from videomac.data.storage import DEFAULT_PATIENCE, Damaged, Patience, Storage, split_url
 from videomac.errors import DataError
 
 VERSION = 1
@@ -82,7 +82,7 @@ class Manifest(_Record):
         return _checksum(self.model_dump(mode="json"))[:12]
 
 
-def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience = Patience()) -> Manifest:
+def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> Manifest:
     """Reads and checks a manifest: a path or URL of `manifest.json`, or of its folder.
 
     Raises:
@@ -93,7 +93,9 @@ def load_manifest(url: str, options: dict[str, str] | None = None, patience: Pat
     return read_manifest(storage, name, first=True)
 
 
-def open_storage(url: str, options: dict[str, str] | None, patience: Patience = Patience()) -> tuple[Storage, str]:
+def open_storage(
+    url: str, options: dict[str, str] | None, patience: Patience = DEFAULT_PATIENCE
+) -> tuple[Storage, str]:
     """The storage of a manifest's folder, and the manifest's name in it."""
     folder, name = split_url(url) if url.endswith(".json") else (url, "manifest.json")
     return Storage(folder, options, patience), name

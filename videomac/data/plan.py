@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from videomac.config import Data
 from videomac.data import draws
@@ -141,7 +140,7 @@ class Plan:
         index = self._source[2]
         tables = [index.shard_rows(int(shard), COLUMNS) for shard in shards if self.groups_per_shard[shard]]
         table = pa.concat_tables(tables)
-        table = table.filter(pc.equal(pc.cast(table["split"], pa.string()), self.split)).combine_chunks()
+        table = table.filter(pa.array(_is_of(table, self.split))).combine_chunks()
         slots = slots_of(table["duration"].to_numpy(), self.data)
         openings = slots // self.data.pairs_per_open
         sample = np.repeat(np.arange(len(openings)), openings)
@@ -163,10 +162,14 @@ def _slots_per_shard(index: Index, data: Data, split: str) -> np.ndarray:
     totals = np.zeros(len(starts) - 1, np.int64)
     begin = 0
     for table in index.scan(["duration", "split"]):
-        mine = pc.equal(pc.cast(table["split"], pa.string()), split).to_numpy()
-        slots = np.where(mine, slots_of(table["duration"].to_numpy(), data), 0)
+        slots = np.where(_is_of(table, split), slots_of(table["duration"].to_numpy(), data), 0)
         sums = np.concatenate([[0], np.cumsum(slots)])
         first, last = np.searchsorted(starts, [begin, begin + len(slots)])  # row groups hold whole shards
         totals[first:last] = np.diff(sums[starts[first : last + 1] - begin])
         begin += len(slots)
     return totals
+
+
+def _is_of(table: pa.Table, split: str) -> np.ndarray:
+    """Which rows belong to a split."""
+    return table["split"].cast(pa.string()).to_numpy(zero_copy_only=False) == split

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import av
+import av.error
 import av.logging
 import numpy as np
 
@@ -20,7 +21,7 @@ av.logging.set_level(av.logging.FATAL)  # broken clips are counted by us; FFmpeg
 
 # A "video" may be a playlist that names other files or addresses: nothing but the bytes at hand is ever opened.
 OPEN_OPTIONS = {"protocol_whitelist": "none"}
-BROKEN = (av.FFmpegError, ValueError, EOFError)
+BROKEN = (av.error.FFmpegError, ValueError, EOFError)
 
 
 class PyavClip:
@@ -29,7 +30,7 @@ class PyavClip:
     def __init__(self, file: Any, bounds: Bounds) -> None:
         self._bounds = bounds
         try:
-            self._container = av.open(file, options=OPEN_OPTIONS if not isinstance(file, str) else {})
+            self._container: Any = av.open(file, options=OPEN_OPTIONS if not isinstance(file, str) else {})
             if not self._container.streams.video:
                 raise BadClip(Code.BROKEN, "no video stream")
             self._stream = self._container.streams.video[0]

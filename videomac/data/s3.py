@@ -1,4 +1,4 @@
-"""Object stores as `Storage` sees them: s3fs (or another fsspec file system) with one attempt per call and a time limit.
+"""Object stores as `Storage` sees them: s3fs (or another fsspec file system), one attempt per call, each with a limit.
 
 Why not pyarrow: it returns a body of full length with wrong bytes where the store sent a short one.
 """

@@ -1,8 +1,8 @@
 """Every byte that the data path reads or writes: local folders, `s3://`, and what else fsspec opens.
 
 One layer of retries, here: botocore's and s3fs's own are cut to one attempt, because layers multiply (5 x 5 requests
-and 40 s for a store that is down). Nobody below notices a short or a wrong body, so callers hand in a check of what they
-asked for; an answer that fails it is a fault like any other. A fault that outlasts its deadline is a `StorageError`.
+and 40 s for a store that is down). Nobody below notices a short or a wrong body, so callers hand in a check of what
+they asked for; an answer that fails it is a fault like any other. One that outlasts its deadline is a `StorageError`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,9 @@ class Patience:
     """Longest silence of the server within an attempt."""
 
 
+DEFAULT_PATIENCE = Patience()
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """A file below a storage's root."""
@@ -62,7 +66,9 @@ class Storage:
     Raises (all methods): StorageError, with the path and what to do.
     """
 
-    def __init__(self, root: str, options: Mapping[str, str] | None = None, patience: Patience = Patience()) -> None:
+    def __init__(
+        self, root: str, options: Mapping[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE
+    ) -> None:
         self.root = root.rstrip("/")
         self.options = dict(options or {})
         self.patience = patience
@@ -291,6 +297,4 @@ def _write_file(path: str, content: bytes) -> None:
 
 
 def _copy_file(source: str, path: str) -> None:
-    import shutil
-
     shutil.copyfile(source, path)

@@ -93,7 +93,10 @@ class DecodeActor:
 
     def __call__(self, block: Mapping[str, np.ndarray]) -> Iterator[Columns]:
         """Columns of each span of the block, in order."""
-        spans = [Span(int(g), int(count), int(size)) for g, count, size in zip(*block.values(), strict=True)]
+        spans = [
+            Span(int(g), int(count), int(size))
+            for g, count, size in zip(block["g"], block["count"], block["size"], strict=True)
+        ]
         yield from self._maker.batches(spans)
 
 
@@ -246,7 +249,7 @@ class _Window:
         data = self._settings.data
         pin = self._settings.workers.gpu
         rows = self._settings.train.micro_batch
-        stream = dataset.iterator().iter_batches(
+        stream: Any = dataset.iterator().iter_batches(
             batch_size=rows, batch_format="numpy", prefetch_batches=data.prefetch_batches
         )
         for columns in stream:
@@ -281,10 +284,10 @@ def _dataset(
         batch_size=None,
         compute=ActorPoolStrategy(size=min(data.actors, len(blocks))),
         num_cpus=data.cpus_per_actor,
-        max_task_retries=2,
     )
     context = dataset.context
     context.enable_progress_bars = False
+    context.print_on_execution_start = False
     context.target_max_block_size = _batch_bytes(settings)  # a block per batch: handed on as soon as it is decoded
     context.wait_for_min_actors_s = round(data.start_timeout_s)
     context.execution_no_progress_timeout_s = round(data.stall_timeout_s)

@@ -1,0 +1,99 @@
+"""`videomac show-shards`: a summary, and a page of frame pairs as training will see them: crop, flip and mask drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videomac.config import Data, Shards, validate
+from videomac.data.batch import Batch
+from videomac.data.codes import Code
+from videomac.data.local import iterate
+from videomac.data.manifest import Manifest, load_manifest
+from videomac.data.pairs import Recipe
+from videomac.data.plan import Plan
+from videomac.patches import grid_of, visible_count
+from videomac.report.page import Table, duration_text, image_data_uri, render, write_page
+
+CELL = 32
+MASK_RATIO = 0.75
+HIDDEN_SHADE = 0.25
+"""Hidden cells keep this share of their brightness."""
+
+
+def show_shards(config: Shards) -> str:
+    """Prints what the shards hold and writes the contact sheet to `config.out`; returns its path.
+
+    Raises:
+        StorageError: the shards cannot be read, or the page cannot be written.
+        DataError: there is nothing to show.
+    """
+    manifest = load_manifest(config.manifest, config.storage_options)
+    summary = summarise(manifest)
+    for name, value in summary:
+        print(f"{name:<20}{value}", flush=True)
+    html = render(
+        "shards.html.j2",
+        name=config.manifest,
+        summary=Table(("what", "value"), summary),
+        shards=_shard_table(manifest),
+        rows=_drawn_pairs(config, manifest),
+        settings="\n".join(f"{key}: {value}" for key, value in manifest.settings.items()),
+    )
+    path = write_page(config.out, html)
+    print(f"page: {path}", flush=True)
+    return path
+
+
+def summarise(manifest: Manifest) -> list[tuple[str, str]]:
+    """(what, value) lines."""
+    rejected = ", ".join(f"{reason}: {count}" for reason, count in manifest.rejected.items())
+    return [
+        *((f"{split} samples", f"{count:,}") for split, count in manifest.samples.items()),
+        ("shards", f"{len(manifest.shards):,}"),
+        ("size", f"{sum(shard.bytes for shard in manifest.shards) / 2**20:,.1f} MiB"),
+        ("video", duration_text(manifest.seconds)),
+        ("frames", f"{manifest.frames:,}"),
+        ("rejected", rejected or "none"),
+        ("made with", ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())),
+        ("digest", manifest.digest),
+    ]
+
+
+def _shard_table(manifest: Manifest, most: int = 50) -> Table:
+    rows = [(s.name, s.samples, s.frames, s.seconds, s.bytes / 2**20) for s in manifest.shards[:most]]
+    return Table(("shard", "samples", "frames", "seconds", "MiB"), rows, digits=(None, None, None, 1, 1))
+
+
+def _drawn_pairs(config: Shards, manifest: Manifest) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(clip, [(picture, caption)]) of the first pairs of the plan."""
+    split = "train" if manifest.samples.get("train") else "val"
+    tree = {"manifest": config.manifest, "storage_options": config.storage_options}
+    data = validate(Data, tree, origin="show-shards")
+    plan = Plan.open(data, config.seed, split)
+    rows, columns = grid_of(*data.image_size, CELL)
+    recipe = Recipe(data, config.seed, rows * columns, visible_count(rows * columns, MASK_RATIO))
+    batches = iterate(plan, recipe, 0, config.pairs, data.pairs_per_open, isolated=True)
+    return [shown for batch in batches for shown in _shown(batch, columns)]
+
+
+def _shown(batch: Batch, columns: int) -> list[tuple[str, list[tuple[str, str]]]]:
+    found = []
+    for i, key in enumerate(batch.keys):
+        if batch.g_b[i] < 0:
+            continue
+        code = Code(int(batch.code_b[i]))
+        caption = f"row {int(batch.g_b[i])}" if code is Code.GOOD else f"row {int(batch.g_b[i])}: {code.reason}"
+        frames = batch.frames_b2hwc[i].numpy()
+        masked = [with_mask(frame, batch.cells_bk[i].numpy(), columns) for frame in frames]
+        captions = (f"{caption}, frame 1", "frame 2", "visible of frame 1", "visible of frame 2")
+        pictures = [image_data_uri(picture) for picture in (*frames, *masked)]
+        found.append((key, list(zip(pictures, captions, strict=True))))
+    return found
+
+
+def with_mask(frame_hw3: np.ndarray, cells_k: np.ndarray, columns: int) -> np.ndarray:
+    """The frame with its hidden cells darkened."""
+    visible_n = np.zeros(frame_hw3.shape[0] // CELL * columns, bool)
+    visible_n[cells_k] = True
+    visible_hw = np.kron(visible_n.reshape(-1, columns), np.ones((CELL, CELL), bool)).astype(bool)
+    return np.where(visible_hw[:, :, None], frame_hw3, frame_hw3 * HIDDEN_SHADE).astype(np.uint8)
