@@ -200,8 +200,9 @@ def _shortage(settings: Pretrain) -> str | None:
     if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
         return None
     return (
-        f"{workers.count} workers of {workers.cpus:g} CPUs with {data.actors} decode actors of {data.cpus_per_actor:g} each "
-        f"need {cpus:g} CPUs and {gpus} GPUs; the cluster has {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs"
+        f"{workers.count} workers of {workers.cpus:g} CPUs, with {data.actors} decode actors of {data.cpus_per_actor:g} "
+        f"each (twice where one window of data ends and the next begins), need {cpus:g} CPUs and {gpus} GPUs; "
+        f"the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}"
     )
 
 

@@ -53,6 +53,7 @@ class LocalLeaseFile:
         self._path, self._lock = folder / FILE, folder / f".{FILE}.lock"
 
     def read(self) -> tuple[bytes, bytes | None]:
+        """The content is the version: it holds a counter."""
         try:
             content = self._path.read_bytes()
         except FileNotFoundError:
@@ -60,6 +61,7 @@ class LocalLeaseFile:
         return content, content
 
     def swap(self, content: bytes | None, version: bytes | None) -> bytes | None:
+        """Compares and replaces under the lock."""
         with self._lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.read()[1] != version:
@@ -81,6 +83,7 @@ class ObjectLeaseFile:
         self._path = f"{root}/{FILE}"
 
     def read(self) -> tuple[bytes, str | None]:
+        """Content and ETag."""
         try:
             version = self._etag()
             return self._filesystem.cat_file(self._path), version
@@ -88,6 +91,7 @@ class ObjectLeaseFile:
             return b"", None
 
     def swap(self, content: bytes | None, version: str | None) -> str | None:
+        """A conditional put; `ChangedError` if another driver's came first."""
         if content is None:
             if self.read()[1] == version:  # S3 has no conditional delete everywhere: our own lease, just heartbeaten
                 self._filesystem.rm_file(self._path)

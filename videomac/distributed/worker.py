@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import platform
@@ -97,6 +98,7 @@ class Worker:
         return batches(settings, self._plan, start, stop, self.rank, self.world, self._verdicts)
 
     def stepped(self, report: StepReport) -> None:
+        """The ledger's line, and what was bad."""
         self.ledger.record(report.step, report.batches)
         for batch in report.batches:
             for g, code, key in zip(batch.g_b.tolist(), batch.code_b.tolist(), batch.keys, strict=True):
@@ -104,9 +106,10 @@ class Worker:
                     self._bad.append({"g": g, "reason": Code(code).reason, "key": key})
 
     def log(self, line: dict[str, Any], report: StepReport) -> None:
+        """Metrics to every writer, bad rows of all workers to the events, figures to the driver's screen."""
         if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
             self._known_bad = self.state.bad_rows
-            for bad in sum(self._gather(self._bad), []):
+            for bad in itertools.chain.from_iterable(self._gather(self._bad)):
                 self._event("bad_row", **bad)
             self._bad = []
         if self.rank != 0:
@@ -118,6 +121,7 @@ class Worker:
         self._show(stage="pretrain: training", steps=self.state.extent.steps, **shown)
 
     def draw(self, report: StepReport) -> None:
+        """Rank 0's own pairs."""
         if self.rank != 0 or report.good_rows == 0:
             return
         arrays = reconstructions(self.state, report.batches[0], self.settings.log.picture_pairs)
@@ -152,6 +156,7 @@ class Worker:
         self._last_saved = name
 
     def held_out(self) -> dict[str, float]:
+        """Figures of the validation split."""
         return self._held_out.losses(self.state)
 
     def must_save_now(self) -> bool:

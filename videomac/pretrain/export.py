@@ -99,8 +99,8 @@ def check_export(encoder: Encoder, content: bytes, card: dict[str, Any]) -> dict
     )
     if not worst <= TOLERANCE:
         raise ExportError(
-            f"{card['architecture']}: exported features differ from the trained ones by {worst:.2e} of a stage's largest "
-            f"value, expected at most {TOLERANCE:g}; nothing was written"
+            f"{card['architecture']}: exported features differ from the trained ones by {worst:.2e} of a stage's "
+            f"largest value, expected at most {TOLERANCE:g}; nothing was written"
         )
     way = f"timm {timm.__version__}, strict=True" if card["timm"] else "videomac.nn.registry.build_encoder, strict=True"
     return {"loaded_by": way, "largest_relative_difference": worst, "tolerance": TOLERANCE, "image": [96, 128]}

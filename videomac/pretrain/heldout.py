@@ -52,7 +52,7 @@ class HeldOut:
             plan = Plan.open(settings.data, settings.run.seed, split="val")
         except DataError as error:
             raise DataError(
-                f"{error}: log.held_out_every_steps needs clips of split val; build shards with a validation share, or set it to 0"
+                f"{error}: log.held_out_every_steps needs clips of split val; build shards with some, or set it to 0"
             ) from error
         rows = min(settings.train.micro_batch, max(end - begin, 1))
         return list(iterate(plan, recipe_of(settings), begin, end, rows, isolated=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from videomac.data.batch import Batch
 from videomac.errors import DataError
@@ -14,6 +14,7 @@ BAD_ROWS_FROM = 200
 """Rows from which on `data.max_bad_share` is looked at: a few bad clips at the start say little."""
 
 
+@runtime_checkable
 class Batches(Protocol):
     """This worker's micro-batches, in the plan's order."""
 
@@ -23,6 +24,7 @@ class Batches(Protocol):
     def __next__(self) -> Batch: ...
 
 
+@runtime_checkable
 class Host(Protocol):
     """What the loop needs from whoever runs it; every worker calls each in the same order."""
 

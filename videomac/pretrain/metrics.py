@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,7 @@ from videomac.pretrain import ema
 from videomac.pretrain.step import StepReport, TrainState
 
 
+@runtime_checkable
 class Waits(Protocol):
     """A source of batches that measures how long its consumer was blocked."""
 

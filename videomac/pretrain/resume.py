@@ -74,11 +74,12 @@ def check_resumable(state: TrainState, saved: dict[str, Any], facts: dict[str, A
         )
     if saved.get("decoder") != facts["decoder"] and not state.settings.data.allow_decoder_change:
         raise CheckpointError(
-            f"data.decoder: the run began with {saved.get('decoder')}, now it is {facts['decoder']}: frames may differ by "
-            "rounding; set data.allow_decoder_change=true to go on"
+            f"data.decoder: the run began with {saved.get('decoder')}, now it is {facts['decoder']}: frames may differ "
+            "by rounding; set data.allow_decoder_change=true to go on"
         )
     if state.settings.optim.ema_every == "micro_step" and saved["micro_steps"] != state.extent.micro_steps:
         raise CheckpointError(
-            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would be "
-            f"{state.extent.micro_steps}: the target would follow at another pace; keep workers.count * train.micro_batch"
+            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would "
+            f"be {state.extent.micro_steps}: the target would follow at another pace; "
+            "keep the product of workers.count and train.micro_batch"
         )

@@ -52,8 +52,8 @@ def describe_extent(settings: Pretrain, extent: Extent) -> str:
     peak = peak_learning_rate(settings.optim.blr, extent.batch_size)
     begin, end = settings.optim.ema_momentum
     return (
-        f"{extent.rows_in_run} pairs ({extent.rows_in_run / extent.rows_in_epoch:.2f} epochs) in {extent.steps} steps of "
-        f"{extent.batch_size}, {extent.world} workers x {settings.train.micro_batch} pairs x {extent.micro_steps} "
+        f"{extent.rows_in_run} pairs ({extent.rows_in_run / extent.rows_in_epoch:.2f} epochs) in {extent.steps} steps "
+        f"of {extent.batch_size}, {extent.world} workers x {settings.train.micro_batch} pairs x {extent.micro_steps} "
         f"micro-steps; lr {peak:.3g} after {settings.optim.warmup_share:.0%} warm-up; momentum {begin:g} to {end:g}"
     )
 

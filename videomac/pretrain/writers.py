@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +14,23 @@ from videomac.errors import ConfigError
 from videomac.pretrain.runlog import RunFolder
 
 
-class Writer(Protocol):
-    """Takes numbers (and pictures, where the library shows them) by step."""
+class Writer:
+    """Takes numbers by step, and pictures, uint8 arrays (N, 2, H, W, 3) by name."""
 
-    def scalars(self, step: int, values: dict[str, float]) -> None: ...
-    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Figures of one step."""
+
+    def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Reconstructions of one step."""
+
+    def flush(self) -> None:
+        """What was given so far is to be seen by others."""
+
+    def close(self) -> None:
+        """The end of the run or of the attempt."""
 
 
-class TensorBoardWriter:
+class TensorBoardWriter(Writer):
     """`torch.utils.tensorboard` below `tensorboard/`; on an object store through a local folder, copied at flushes."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
@@ -35,27 +42,31 @@ class TensorBoardWriter:
         self._writer = SummaryWriter(str(self._path), max_queue=100, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Charts by metric."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """A strip of images by name."""
         for name, images_b2hwc in arrays.items():
             self._writer.add_images(
                 f"reconstruction/{name}", images_b2hwc.reshape(-1, *images_b2hwc.shape[2:]), step, dataformats="NHWC"
             )
 
     def flush(self) -> None:
+        """Also to the store, where the run is on one."""
         self._writer.flush()
         if not self._folder.local:
             for path in self._path.iterdir():
                 self._folder.write(f"tensorboard/{path.name}", path.read_bytes())
 
     def close(self) -> None:
+        """Writes what is left."""
         self._writer.close()
         self.flush()
 
 
-class MlflowWriter:
+class MlflowWriter(Writer):
     """One MLflow run; the server is MLFLOW_TRACKING_URI's."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
@@ -66,19 +77,20 @@ class MlflowWriter:
         mlflow.log_params({"config_hash": settings.config_hash(), "encoder": settings.model.encoder.name})
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Metrics of the run."""
         self._mlflow.log_metrics(values, step=step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """The first pair's frames, side by side."""
         for name, images_b2hwc in arrays.items():
             self._mlflow.log_image(np.concatenate(list(images_b2hwc[0]), axis=1), f"{name}_{step:07d}.png")
 
-    def flush(self) -> None: ...
-
     def close(self) -> None:
+        """Marks the run as ended."""
         self._mlflow.end_run()
 
 
-class WandbWriter:
+class WandbWriter(Writer):
     """One Weights & Biases run that later attempts continue; configured by the WANDB_* environment."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
@@ -93,16 +105,17 @@ class WandbWriter:
         )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
+        """One row of the history."""
         self._run.log(values, step=step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """The first pair's frames."""
         self._run.log(
             {name: [self._wandb.Image(image) for image in images[0]] for name, images in arrays.items()}, step=step
         )
 
-    def flush(self) -> None: ...
-
     def close(self) -> None:
+        """Uploads what is left."""
         self._run.finish()
 
 
@@ -125,7 +138,7 @@ def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
             writers.append(WRITERS[name](settings, folder))
         except ImportError as error:
             raise ConfigError(
-                f"log.writers: {name} cannot be imported ({error}); pip install 'videomac[{name}]' or drop it from the list"
+                f"log.writers: {name} cannot be imported ({error}); pip install 'videomac[{name}]' or drop it"
             ) from error
     return writers
 
