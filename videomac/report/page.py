@@ -13,6 +13,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -90,7 +91,8 @@ def origin_text(made: Mapping[str, Any]) -> str:
 
 def render(template: str, **context: Any) -> str:
     """The HTML of `templates/TEMPLATE`; everything in `context` is escaped unless it is `markupsafe.Markup`."""
-    return _environment().get_template(template).render(toc=[], version=__version__, **context)
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return _environment().get_template(template).render(toc=[], version=__version__, now=now, **context)
 
 
 def write_page(path: str, html: str, **storage_options: Any) -> str:

@@ -36,8 +36,8 @@ def _context(run: RunFolder) -> dict[str, Any]:
     scores = read_scores(run.evaluation)
     return {
         "run": run,
-        "finished": _is_finished(run),
         "state": _state(run),
+        "stopped": _stopped(run),
         "lead": _lead(run),
         "tiles": _score_tiles(scores) + _training_tiles(run),
         "scores": scores.means_table() if scores else None,
@@ -71,18 +71,23 @@ def _value(run: RunFolder, dotted: str) -> Any:
     return node
 
 
-def _is_finished(run: RunFolder) -> bool:
-    return "stages_s" in run.results or (run.last("step") or 0) >= (_value(run, "train.steps") or np.inf)
+def _stopped(run: RunFolder) -> str | None:
+    """Why the run ended early, if nobody has begun it again since."""
+    ends = [event for event in run.events if event.get("event") in ("attempt", "stopped")]
+    return (
+        str(ends[-1].get("message", "no reason was written down")) if ends and ends[-1]["event"] == "stopped" else None
+    )
 
 
 def _state(run: RunFolder) -> str:
-    step, steps = run.last("step"), _value(run, "train.steps")
-    if _is_finished(run):
-        return "finished"
+    step, steps, left = run.last("step"), _value(run, "train.steps"), run.last("eta_s")
+    if _stopped(run):
+        return f"stopped at step {number_text(step)}"
     if step is None:
         return "no step yet"
+    if left == 0 or (steps and step >= steps):
+        return "finished"
     whole = f" of {number_text(steps)}" if steps else ""
-    left = run.last("eta_s")
     return f"step {number_text(step)}{whole}" + (f", {duration_text(float(left))} left when written" if left else "")
 
 
@@ -158,7 +163,7 @@ def _events_table(run: RunFolder) -> Table:
 
 def _clock(event: dict[str, Any]) -> str | None:
     stamp = event.get("time")
-    return f"{datetime.fromtimestamp(stamp, timezone.utc):%Y-%m-%d %H:%M:%S}" if stamp else None
+    return f"{datetime.fromtimestamp(stamp, timezone.utc):%Y-%m-%d\u00a0%H:%M:%S}" if stamp else None
 
 
 def _details(event: dict[str, Any]) -> str:
