@@ -1,4 +1,4 @@
-"""Writes report.html of a run, finished or not.
+"""Writes report.html of a run (finished or not), a sweep or an evaluation.
 
 ray job submit --working-dir . -- python -m ray_jobs.report s3://bucket/runs/NAME
 """
@@ -14,9 +14,9 @@ from videomac.config.commands import job
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac report`; returns the exit code."""
     with job("report", argv) as config:
-        from videomac.report.run import write_run_report  # here, so that --help and config errors come at once
+        from videomac.report.pages import write_report  # here, so that --help and config errors come at once
 
-        print(write_run_report(config.run))
+        print(write_report(config.run))
     return 0
 
 
