@@ -1,23 +1,99 @@
-"""Weights to start from: a timm file, an export, a checkpoint of ours or of the published code."""
+"""Weights to start from: a timm model or file, an export, a checkpoint of ours or of the published code.
+
+Nothing is unpickled: `.pth` files are read with `weights_only=True`, where a checkpoint's `args` (an
+`argparse.Namespace` of plain values) is the one class that is let in.
+"""
 
 from __future__ import annotations
 
+import argparse
+import pickle
 from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor
 
 from videomac.errors import CheckpointError
-from videomac.pretrain.checkpoint import read_tensors, verify
+from videomac.nn.published import from_published
+from videomac.pretrain import checkpoint
 from videomac.pretrain.model import MaskedAutoencoder
+
+NESTED = ("online_without_ddp", "model_online", "model", "state_dict")
+"""Where training scripts put the weights in a checkpoint; the first that is there."""
+TIMM_HEADS = ("head.", "fc.", "norm_pre.")
+"""What a timm model has beyond our encoder's stages."""
 
 
 def load_initial_weights(model: MaskedAutoencoder, source: str) -> None:
-    """Sets the encoder's weights (from a checkpoint of ours: the decoder's too) before the target is copied from it.
+    """Sets the encoder's weights; the decoder's too where `source` has them in the same shapes.
 
     Raises:
         CheckpointError: nothing there, or weights of another network.
     """
+    state = read_weights(source)
+    encoder = {name.removeprefix("encoder."): t for name, t in state.items() if name.startswith("encoder.")}
+    decoder = {name.removeprefix("decoder."): t for name, t in state.items() if name.startswith("decoder.")}
+    if not encoder:
+        encoder = {name: t for name, t in state.items() if not name.startswith(TIMM_HEADS)}
+    _refuse_other_shapes(source, encoder, model.encoder.state_dict())
+    model.encoder.load_state_dict(encoder, strict=True)
+    if _shapes(decoder) == _shapes(model.decoder.state_dict()):
+        model.decoder.load_state_dict(decoder, strict=True)
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """The weights of a file, folder or timm name: `encoder.`/`decoder.` names of ours, or plain timm names.
+
+    Raises:
+        CheckpointError: nothing there that can be read without unpickling.
+    """
     path = Path(source)
     if (path / "files.json").is_file():
-        verify(path)
-        model.load_state_dict(read_tensors(path / "online.safetensors"), strict=True)
-    else:
-        raise CheckpointError(f"model.encoder.init: {source}: not supported yet")
+        checkpoint.verify(path)
+        return checkpoint.read_tensors(path / "online.safetensors")
+    if (path / "model.safetensors").is_file():
+        return checkpoint.read_tensors(path / "model.safetensors")
+    if path.suffix == ".safetensors":
+        return checkpoint.read_tensors(path)
+    if path.is_file():
+        return _in_our_names(_read_pth(path))
+    if timm.is_model(source.split(".")[0]):
+        return timm.create_model(source, pretrained=True, num_classes=0).state_dict()
+    raise CheckpointError(
+        f"model.encoder.init: {source}: expected a .safetensors or .pth file, a folder with model.safetensors, "
+        "a checkpoint folder, or a timm name"
+    )
+
+
+def _read_pth(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: cannot be read with weights_only=True ({reason})") from error
+    nested = next((content[key] for key in NESTED if isinstance(content.get(key), dict)), content)
+    return {name: value for name, value in nested.items() if isinstance(value, Tensor)}
+
+
+def _in_our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published code's layout is known by its MinkowskiEngine kernels."""
+    published = any(name.endswith(".kernel") for name in state)
+    return from_published(state) if published else {name.removeprefix("module."): t for name, t in state.items()}
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _refuse_other_shapes(source: str, given: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    theirs, ours = _shapes(given), _shapes(wanted)
+    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            f"model.encoder.init: {source}: weights of another network: {len(differing)} tensors differ, first {name}: "
+            f"{theirs.get(name, 'absent')} there, {ours.get(name, 'absent')} here; check model.encoder.name and variant"
+        )
