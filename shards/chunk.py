@@ -35,8 +35,14 @@ def sha256_of(source: Source, options: dict[str, str]) -> str:
 def build_chunk(
     number: int, sources: list[Source], split: dict[str, str], tree: dict[str, Any], libraries: dict[str, str]
 ) -> dict[str, Any]:
-    """The chunk's record: its shards with their index rows, and its rejections."""
-    config = validate(BuildShards, tree, origin="build")
+    """`make_chunk` as a Ray task; the configuration travels as plain values."""
+    return make_chunk(number, sources, split, validate(BuildShards, tree, origin="build"), libraries)
+
+
+def make_chunk(
+    number: int, sources: Sequence[Source], split: dict[str, str], config: BuildShards, libraries: dict[str, str]
+) -> dict[str, Any]:
+    """The chunk's record: its shards with their index rows, its rejections, and whether it was finished before."""
     out = Storage(config.out, config.storage_options)
     settings = config.model_dump(mode="json", exclude={"out", "source", "storage_options", "parallel"})
     asked = json.dumps([settings, libraries, split, [s.fingerprint() for s in sources]], sort_keys=True)

@@ -101,7 +101,7 @@ def _video_clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
 
 
 def probe(path: str, bounds: Bounds) -> Clip:
-    """Reads a video's frame times and decodes its first and middle frame.
+    """Reads a video's frame times and decodes its first, middle and last frame.
 
     Raises:
         BadClip: it passes a bound or cannot be decoded.
@@ -110,7 +110,7 @@ def probe(path: str, bounds: Bounds) -> Clip:
     clip = PyavClip(path, bounds.model_copy(update={"max_duration_s": float("inf")}))
     try:
         times = clip.times_s
-        pictures = [picture for _, picture in clip.pictures(sorted({0, len(times) // 2}))]
+        pictures = [picture for _, picture in clip.pictures(sorted({0, len(times) // 2, len(times) - 1}))]
         height, width, _ = pictures[0].shape
         step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         duration = float(times[-1] - times[0]) + step

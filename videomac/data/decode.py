@@ -10,13 +10,11 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from videomac.config import Data, validate
 from videomac.data import clip
-from videomac.data.child import Child, Handler
+from videomac.data.child import Child
 from videomac.data.codes import BadClip, Code
 from videomac.data.pairs import Pairs, Recipe, Slot, cells_and_seed, make_pairs
 from videomac.data.plan import Plan, PlanRow
@@ -26,7 +24,7 @@ from videomac.data.samples import Sample
 STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "resize_us", "ship_us")
 """Clips opened, bytes of them, requests and retries of the storage; microseconds waited for bytes, spent decoding,
 resizing, and between the processes."""
-DECODER = "videomac.data.decode:decoder"
+DECODER = "videomac.data.isolated:decoder"
 
 Columns = dict[str, np.ndarray]
 
@@ -166,23 +164,6 @@ class RowMaker:
         """Ends the child process."""
         if self._child is not None:
             self._child.close()
-
-
-def decoder(setup: dict[str, Any]) -> Handler:
-    """What the child process runs: the pairs of one opened clip."""
-    recipe = Recipe(
-        data=validate(Data, setup["data"], origin="decoder"),
-        **{name: setup[name] for name in ("seed", "cells", "keep")},
-    )
-    clip.decoder_version(recipe.data.decoder)
-
-    def handle(header: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
-        slots = [Slot(*values) for values in header["slots"]]
-        pairs = make_pairs(recipe, Sample(**header["sample"]), content, slots)
-        answer = {"codes": pairs.code_n.tolist(), "decode_s": pairs.decode_s, "resize_s": pairs.resize_s}
-        return answer, pairs.frames_n2hw3
-
-    return handle
 
 
 def _plain(recipe: Recipe) -> dict[str, int]:

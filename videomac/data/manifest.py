@@ -124,7 +124,7 @@ def _check_checksum(content: bytes) -> None:
     try:
         body = json.loads(content)
         expected = body.pop("checksum")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged("no manifest.json of videomac shards") from error
     if _checksum(body) != expected:
         raise Damaged("the manifest's checksum does not match its content")

@@ -34,6 +34,19 @@ FOR_GOOD = (
     botocore.exceptions.PartialCredentialsError,
     botocore.exceptions.ParamValidationError,
 )
+ADVICE: tuple[tuple[Any, str], ...] = (
+    (
+        (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError),
+        "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or storage_options key and secret",
+    ),
+    (FileNotFoundError, "does not exist; check bucket, prefix and AWS_ENDPOINT_URL"),
+    (PermissionError, "denied (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"),
+    (asyncio.TimeoutError, "no answer in time; look at the store, or raise data.io_timeout_s and data.io_attempt_s"),
+    (
+        (botocore.exceptions.HTTPClientError, botocore.exceptions.EndpointConnectionError, aiohttp.ClientError),
+        "the server cannot be reached or broke off; check AWS_ENDPOINT_URL, or storage_options endpoint_url",
+    ),
+)
 OPTIONS = {"endpoint_url", "key", "secret", "token", "region"}
 
 
@@ -86,19 +99,32 @@ class RemoteFiles:
         """Removes one file."""
         self._run(self._fs._rm_file, self._path(url), timeout=timeout_s)
 
+    @staticmethod
+    def may_pass(error: BaseException) -> bool:
+        """Whether another attempt may succeed."""
+        if isinstance(error, FOR_GOOD) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+            return False
+        return isinstance(error, FAULTS)
+
+    @staticmethod
+    def explain(error: BaseException) -> str:
+        """What went wrong, and what to set or look at, in one line."""
+        for kinds, advice in ADVICE:
+            if isinstance(error, kinds):
+                return f"{advice} ({_line(error)})"
+        return _line(error)
+
     def _path(self, url: str) -> str:
         return self._fs._strip_protocol(url)
 
 
-def filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> RemoteFiles | None:
-    """The remote file system of a root; None for local paths.
+def filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> RemoteFiles:
+    """The file system of a URL.
 
     Raises:
         ConfigError: an unknown protocol or storage option.
     """
-    protocol, separator, _ = root.partition("://")
-    if not separator or protocol == "file":
-        return None
+    protocol = root.partition("://")[0]
     if protocol in ("s3", "s3a"):
         return RemoteFiles(OneAttemptS3(**_s3_arguments(options, attempt_s)))
     try:
@@ -120,38 +146,6 @@ def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any
     waits = {"connect_timeout": min(3.0, attempt_s), "read_timeout": attempt_s}
     arguments["config_kwargs"] = {"retries": {"total_max_attempts": 1, "mode": "standard"}, **waits}
     return {**arguments, "use_listings_cache": False, "skip_instance_cache": True}
-
-
-def may_pass(error: BaseException, *others: type[BaseException]) -> bool:
-    """Whether another attempt may succeed."""
-    if isinstance(error, FOR_GOOD) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
-        return False
-    return isinstance(error, (*FAULTS, *others))
-
-
-def explain(error: BaseException, url: str) -> str:
-    """What went wrong, and what to set or look at, in one line."""
-    if isinstance(error, (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError)):
-        return "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or storage_options key and secret)"
-    if isinstance(error, FileNotFoundError):
-        return "does not exist" + ("; check bucket, prefix and AWS_ENDPOINT_URL" if "://" in url else "")
-    if isinstance(error, PermissionError):
-        return "permission denied" + (
-            " (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy" if "://" in url else ""
-        )
-    if isinstance(error, (botocore.exceptions.ConnectionError, aiohttp.ClientConnectionError)):
-        return (
-            f"the server cannot be reached ({_line(error)}); check AWS_ENDPOINT_URL (or storage_options endpoint_url)"
-        )
-    if isinstance(error, asyncio.TimeoutError):
-        return "no answer in time; raise the io_timeout_s keys, or look at the store"
-    if isinstance(error, OSError) and error.errno == errno.EINVAL:
-        return f"shorter than expected, or refused ({_line(error)}); was it overwritten? run videomac verify-shards"
-    return (
-        f"{_line(error)}; the content is not what the index says: run videomac verify-shards"
-        if (type(error).__name__ == "Damaged")
-        else _line(error)
-    )
 
 
 def _line(error: BaseException) -> str:

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from videomac.data import s3
 from videomac.errors import StorageError
 
 T = TypeVar("T")
@@ -75,8 +74,14 @@ class Storage:
         self.counts: collections.Counter[str] = collections.Counter()
         """requests, bytes, and retries by the name of the fault."""
         self._lock = threading.Lock()
-        self._fs = s3.filesystem(self.root, self.options, patience.attempt_s)
-        self.remote = self._fs is not None
+        self.remote = "://" in self.root
+        self._fs: Any = None
+        self._faults: tuple[type[BaseException], ...] = (Damaged, OSError)
+        if self.remote:
+            from videomac.data import s3  # here: its libraries take a second to import
+
+            self._fs = s3.filesystem(self.root, self.options, patience.attempt_s)
+            self._faults = (Damaged, *s3.FAULTS)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Storage, (self.root, self.options, self.patience)
@@ -211,8 +216,9 @@ class Storage:
         def passing(error: BaseException) -> bool:
             nonlocal denied
             denied += isinstance(error, PermissionError)
-            may_pass = self.remote and s3.may_pass(error, Damaged) and not (first and denied)
-            return may_pass and denied < DENIED_ATTEMPTS
+            if not self.remote or (first and denied) or denied >= DENIED_ATTEMPTS:
+                return False
+            return isinstance(error, Damaged) or self._fs.may_pass(error)
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(passing),
@@ -223,10 +229,17 @@ class Storage:
         )
         try:
             return retrying(attempt)
-        except (Damaged, *s3.FAULTS) as error:
+        except self._faults as error:
             attempts = retrying.statistics.get("attempt_number", 1)
             spent = f" ({attempts} attempts in {time.monotonic() - begin:.1f} s)" if attempts > 1 else ""
-            raise StorageError(f"{self.url(name)}: {s3.explain(error, self.url(name))}{spent}") from error
+            raise StorageError(f"{self.url(name)}: {self._explain(error)}{spent}") from error
+
+    def _explain(self, error: BaseException) -> str:
+        if isinstance(error, Damaged):
+            return f"{error}; the content is not what the index says: run videomac verify-shards"
+        if self.remote:
+            return self._fs.explain(error)
+        return "does not exist" if isinstance(error, FileNotFoundError) else str(error.args[-1]).lower()
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -1,0 +1,103 @@
+import pickle
+
+import pytest
+
+from tests.unit.data.material import index_row, pretrain_settings, write_index
+from videomac.data.plan import Plan
+from videomac.errors import DataError, StorageError
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plan")
+    shards = [
+        [
+            index_row(f"k{s}-{i}", f"s{s:02d}.tar", duration=0.4 + 0.7 * ((s * 7 + i) % 5), offset=i)
+            for i in range(3 + s % 4)
+        ]
+        for s in range(12)
+    ]
+    shards[5] = [{**row, "split": "val"} for row in shards[5]]
+    shards[6][0]["split"] = "val"
+    return write_index(folder, shards)
+
+
+def open_plan(manifest, seed=0, split="train", **data):
+    values = {f"data.{name}": value for name, value in {"shuffle_window": 3, **data}.items()}
+    return Plan.open(pretrain_settings(manifest, **values).data, seed, split)
+
+
+def identity(row):
+    return row.sample.key, row.slot.index
+
+
+@pytest.mark.parametrize("per_open", [1, 2, 4])
+def test_every_epoch_holds_every_slot_of_every_clip_once(manifest, per_open):
+    plan = open_plan(manifest, pairs_per_open=per_open)
+    n = plan.rows_per_epoch
+    for epoch in range(3):
+        rows = plan.rows(epoch * n, (epoch + 1) * n)
+        assert {row.slot.epoch for row in rows} == {epoch}
+        assert len({identity(row) for row in rows}) == n
+        counts = {row.sample.key: row.slot.count for row in rows}
+        assert sum(counts.values()) == n
+        assert all(count % per_open == 0 for count in counts.values())
+
+
+def test_rows_of_one_opening_stand_together(manifest):
+    rows = open_plan(manifest, pairs_per_open=4).rows(0, 200)
+    for first in range(0, 200, 4):
+        group = rows[first : first + 4]
+        assert len({row.sample.key for row in group}) == 1
+        assert [row.slot.index - group[0].slot.index for row in group] == [0, 1, 2, 3]
+
+
+def test_a_row_depends_on_seed_and_g_alone(manifest):
+    plan = open_plan(manifest)
+    n = plan.rows_per_epoch
+    straight = plan.rows(0, 3 * n)
+    jumped = pickle.loads(pickle.dumps(open_plan(manifest)))
+    for g in (2 * n + 1, 7, n - 1, n, 2 * n - 1, 0):
+        assert jumped.rows(g, g + 1) == [straight[g]]
+    assert jumped.rows(n - 5, n + 5) == straight[n - 5 : n + 5]
+    assert [row.g for row in straight] == list(range(3 * n))
+    assert [identity(row) for row in open_plan(manifest, seed=1).rows(0, n)] != [identity(r) for r in straight[:n]]
+
+
+def test_epochs_differ_and_windows_mix_a_few_shards_only(manifest):
+    plan = open_plan(manifest)
+    n = plan.rows_per_epoch
+    first, second = plan.rows(0, n), plan.rows(n, 2 * n)
+    assert [identity(row) for row in first] != [identity(row) for row in second]
+    sequence = [row.sample.shard for row in first]
+    span = {shard: (sequence.index(shard), n - 1 - sequence[::-1].index(shard)) for shard in set(sequence)}
+    in_use = [sum(begin <= place <= end for begin, end in span.values()) for place in range(n)]
+    assert 1 < max(in_use) <= 3, "shards of one window at a time"
+    order = list(dict.fromkeys(sequence))
+    assert order != sorted(order)
+
+
+def test_splits_do_not_mix(manifest):
+    train, val = open_plan(manifest), open_plan(manifest, split="val")
+    train_keys = {row.sample.key for row in train.rows(0, train.rows_per_epoch)}
+    val_keys = {row.sample.key for row in val.rows(0, val.rows_per_epoch)}
+    assert not train_keys & val_keys
+    assert val_keys == {*(f"k5-{i}" for i in range(4)), "k6-0"}
+
+
+def test_papers_pairs_are_all_neighbours_at_6_fps(tmp_path):
+    path = write_index(tmp_path, [[index_row("k", "s.tar", duration=2.0), index_row("m", "s.tar", duration=0.1)]])
+    plan = open_plan(path, pair_sampling="neighbours_6fps", pairs_per_open=1)
+    counts = {row.sample.key: row.slot.count for row in plan.rows(0, plan.rows_per_epoch)}
+    assert counts == {"k": 11, "m": 1}
+
+
+def test_start_up_says_what_is_missing(tmp_path, manifest):
+    with pytest.raises(StorageError, match="does not exist"):
+        open_plan(str(tmp_path / "manifest.json"))
+    only_train = write_index(tmp_path, [[index_row("k", "s.tar")]])
+    with pytest.raises(DataError, match=r"no sample of split 'val' \(samples by split: train: 1\)"):
+        open_plan(only_train, split="val")
+    (tmp_path / "s.tar").unlink()
+    with pytest.raises(StorageError, match=r"s\.tar: does not exist"):
+        open_plan(only_train)
