@@ -36,9 +36,12 @@ class Mlp(nn.Module):
     def forward(self, x: Features, sites: Sites) -> Features:
         """The same at every site; GRN sees all of them."""
         hidden = F.gelu(pointwise(x, self.fc1))
-        if hasattr(self, "grn"):
-            hidden = self.grn(sites.keep(hidden), sites.valid_b)
-        return pointwise(hidden, self.fc2)
+        if not hasattr(self, "grn"):
+            return pointwise(hidden, self.fc2)
+        # GRN's bias passes through fc2 as a constant: one pass over the widest map less.
+        hidden = self.grn(sites.keep(hidden), sites.valid_b, fold_bias=True)
+        weight = self.fc2.weight.flatten(1)
+        return F.linear(hidden, weight, torch.addmv(self.fc2.bias, weight, self.grn.bias))
 
 
 class Block(nn.Module):

@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videomac.nn.depthwise import depthwise_conv
 from videomac.nn.masking import Grid, pack, unpack
+from videomac.nn.neighbours import Neighbours
 from videomac.patches import patchify
 
 
@@ -24,6 +26,7 @@ class PackedSites:
 
     def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid, valid_b: Bool[Tensor, " b"] | None = None):
         self.cells_bk, self.grid, self.valid_b = cells_bk, grid, valid_b
+        self.neighbours = Neighbours(cells_bk, grid)
 
     def keep(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
         """Nothing to mask: hidden sites do not exist."""
@@ -44,6 +47,8 @@ class PackedSites:
             return F.linear(x_bkttc[:, :, ::stride, ::stride], layer.weight.flatten(1), layer.bias)
         if size == stride:
             return _conv_inside(x_bkttc, layer)
+        if layer.groups == layer.in_channels:
+            return depthwise_conv(x_bkttc, layer, self.neighbours)
         x_bchw = unpack(x_bkttc, self.cells_bk, self.grid).permute(0, 3, 1, 2)
         if layer.padding == "same":
             y_bohw = F.conv2d(F.pad(x_bchw, (0, 1, 0, 1)), layer.weight, layer.bias)

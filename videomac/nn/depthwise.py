@@ -1,0 +1,97 @@
+"""Depthwise convolution of packed cells at stride 1, forward and backward.
+
+The set of visible sites is the same before and after, so the gradient of the input is the same operation with the
+kernel turned by 180 degrees. How it is computed is chosen by size: tiles with their halo cost in proportion to the
+visible cells but copy the halo; a canvas costs the whole map.
+
+Shape letters: as in nn/neighbours.py; o = 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videomac.nn.neighbours import Neighbours, gather
+
+
+def depthwise_conv(
+    x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours
+) -> Float[Tensor, "b k t t c"]:
+    """`layer` (groups = channels, odd kernel, stride 1) over the visible neighbours of every site."""
+    return _DepthwiseConv.apply(x_bkttc, layer.weight, layer.bias, layer.dilation[0], neighbours)
+
+
+class _DepthwiseConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, neighbours: Neighbours
+    ) -> Tensor:
+        ctx.save_for_backward(x_bkttc, weight_copp)
+        ctx.dilation, ctx.neighbours, ctx.has_bias = dilation, neighbours, bias_c is not None
+        return _convolve(x_bkttc, weight_copp, bias_c, dilation, neighbours)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x_bkttc, weight_copp = ctx.saved_tensors
+        grad_bkttc = grads[0].contiguous()
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _convolve(grad_bkttc, weight_copp.flip(2, 3), None, ctx.dilation, ctx.neighbours)
+        if ctx.needs_input_grad[1]:
+            grad_weight = _weight_gradient(x_bkttc, grad_bkttc, weight_copp.shape[-1], ctx.dilation, ctx.neighbours)
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            grad_bias = grad_bkttc.sum((0, 1, 2, 3))
+        return grad_x, grad_weight, grad_bias, None, None
+
+
+def tiles_are_cheaper(cells: int, k: int, t: int, reach: int) -> bool:
+    """Whether k tiles with their halo cost less than a canvas of all cells.
+
+    In units of one tap-weighted site of oneDNN's kernel, fitted to measurements at t = 8, 4, 2, 1 and k = 4, 12 of 49
+    (docs/log.md, "Depthwise 7x7").
+    """
+    return k * (4 * t * t + 1.5 * (t + 2 * reach) ** 2) < 4.5 * cells * t * t
+
+
+def _convolve(
+    x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, neighbours: Neighbours
+) -> Tensor:
+    _, k, t, _, c = x_bkttc.shape
+    reach = weight_copp.shape[-1] // 2 * dilation
+    cells = neighbours.grid[0] * neighbours.grid[1]
+    if x_bkttc.is_cpu and tiles_are_cheaper(cells, k, t, reach):
+        tiles_nyxc = gather(x_bkttc, neighbours.tiles(t, reach))
+        y_ncyx = F.conv2d(tiles_nyxc.permute(0, 3, 1, 2), weight_copp, bias_c, dilation=dilation, groups=c)
+        return y_ncyx.permute(0, 2, 3, 1).reshape(x_bkttc.shape)
+    canvas_bhwc = gather(x_bkttc, neighbours.canvas(t))
+    y_bchw = F.conv2d(canvas_bhwc.permute(0, 3, 1, 2), weight_copp, bias_c, padding=reach, dilation=dilation, groups=c)
+    y_sc = y_bchw.permute(0, 2, 3, 1).reshape(-1, c)
+    return y_sc.index_select(0, neighbours.sites(t)).view(x_bkttc.shape)
+
+
+def _weight_gradient(
+    x_bkttc: Tensor, grad_bkttc: Tensor, size: int, dilation: int, neighbours: Neighbours
+) -> Float[Tensor, "c 1 p p"]:
+    """The correlation of input and gradient, computed as a depthwise convolution whose kernels are the gradient.
+
+    oneDNN's own backward pass for depthwise weights is four to five times slower than this on CPU (docs/log.md). Every
+    tile (or at t = 1, where a kernel of one site is its slow case, every canvas) and channel becomes a channel.
+    """
+    t, c = x_bkttc.shape[2], x_bkttc.shape[-1]
+    reach = size // 2 * dilation
+    if t > 1:
+        x_yxnc = gather(x_bkttc, neighbours.tiles(t, reach).permute(1, 2, 0))
+        kernel_nctt, padding = grad_bkttc.flatten(0, 1).permute(0, 3, 1, 2), 0
+    else:
+        x_yxnc = gather(x_bkttc, neighbours.canvas(t).permute(1, 2, 0))
+        kernel_nctt, padding = gather(grad_bkttc, neighbours.canvas(t)).permute(0, 3, 1, 2), reach
+    n = kernel_nctt.shape[0]
+    x_1qyx = x_yxnc.flatten(2).permute(2, 0, 1).unsqueeze(0)
+    kernel_q1tt = kernel_nctt.reshape(n * c, 1, *kernel_nctt.shape[2:])
+    taps_1qpp = F.conv2d(x_1qyx, kernel_q1tt, stride=dilation, padding=padding, groups=n * c)
+    return taps_1qpp.permute(0, 2, 3, 1).reshape(size, size, n, c).sum(2).permute(2, 0, 1).unsqueeze(1)
