@@ -58,13 +58,21 @@ class Scores:
         return known or [self.headline, *others[:4]]
 
     def means_table(self) -> Table:
-        """Means over the sequences, and how far each set is from the untrained network."""
+        """Means over the sequences, and how far each set is from the untrained network in the first two measures."""
+        compared = self.measures[:2]
         rows = [
-            [row["label"], row.get("stage"), *self._values(row["scores"]), self._over_random(row)] for row in self.rows
+            [
+                row["label"],
+                row.get("stage"),
+                *self._values(row["scores"]),
+                *(self._over_random(row, m) for m in compared),
+            ]
+            for row in self.rows
         ]
-        columns = ["features", "stage", *self._titles(), f"{self.title} over random init"]
-        signed = frozenset({len(columns) - 1})
-        return Table(columns, rows, digits=(None, None, *self._digits(), 3), signed=signed, strong=frozenset({0}))
+        columns = ["features", "stage", *self._titles(), *(f"{name} over random init" for name in self._titles()[:2])]
+        signed = frozenset(range(len(columns) - len(compared), len(columns)))
+        digits = (None, None, *self._digits(), *(3 for _ in compared))
+        return Table(columns, rows, digits=digits, signed=signed, strong=frozenset({0}))
 
     def clips_table(self) -> Table:
         """Every sequence with every feature set."""
@@ -102,10 +110,11 @@ class Scores:
     def _digits(self) -> list[int]:
         return [3] * len(self.measures)
 
-    def _over_random(self, row: dict[str, Any]) -> float | None:
-        if self.random is None or row.get("source") == "random":
+    def _over_random(self, row: dict[str, Any], measure: str) -> float | None:
+        untrained = next((other["scores"] for other in self.rows if other.get("source") == "random"), {})
+        if measure not in untrained or measure not in row["scores"] or row.get("source") == "random":
             return None
-        return row["scores"][self.headline] - self.random
+        return row["scores"][measure] - untrained[measure]
 
 
 def read_scores(evaluation: dict[str, Any] | None) -> Scores | None:

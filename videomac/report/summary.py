@@ -31,16 +31,16 @@ def summarise(run_folder: str) -> dict[str, Any]:
 def ms_per_pair(run: RunFolder) -> dict[str, float]:
     """Wall milliseconds that a pair takes, all workers side by side, and how they divide; empty before the first step.
 
-    Medians over the logged steps of all attempts, so that the wait for the first batch does not count.
+    The median over the logged steps; waiting is the share of the whole attempt after its first step.
     """
     steps, pairs_per_s = run.column("pairs_per_s")
     if not len(steps) or np.median(pairs_per_s) <= 0:
         return {}
     wall = 1000 / float(np.median(pairs_per_s))
-    waits = run.column("wait_share")[1]
-    if not len(waits):
+    wait_share = run.last("wait_share_total")
+    if wait_share is None:
         return {"training": wall}
-    waiting = wall * float(np.median(waits))
+    waiting = wall * wait_share
     return {"training": wall, "of that waiting for data": waiting, "of that computing": wall - waiting}
 
 
