@@ -15,7 +15,6 @@ from collections import deque
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 

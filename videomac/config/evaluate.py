@@ -94,5 +94,7 @@ class Probe(Section):
     """Checkpoints between two probes."""
     max_share: float = pydantic.Field(0.5, gt=0, le=1)
     """Probes are skipped while they took more than this share of the run's time."""
+    timeout_s: float = pydantic.Field(600.0, gt=0)
+    """A probe that finds no free CPU, or takes longer, is given up; training goes on."""
     evaluate: Evaluate
     """What is scored; its `model` is the checkpoint's export."""

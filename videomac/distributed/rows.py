@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import timm
@@ -87,7 +86,7 @@ def _resolved(section: config.Features, out: str) -> config.Features:
 
 
 def _named(name: str, out: str) -> config.Features:
-    """What `model` or a baseline names, as a section: an export, a checkpoint, weights of a timm network, a timm name."""
+    """What `model` or a baseline names: an export, a checkpoint, weights of a timm network, or a timm name."""
     architecture, at, file = name.partition("@")
     if at:
         return _timm(architecture, file, label=f"{architecture} ({Path(file).name})")
@@ -98,11 +97,11 @@ def _named(name: str, out: str) -> config.Features:
     if name.startswith(("local-dir:", "hf-hub:", "hf_hub:", "timm/")) or timm.is_model(name.split(".")[0]):
         return _timm(name, None, label=name)
     folder = _export_folder(name, out)
-    return config.Features(label=_folder_label(name), source="export", model=folder)
+    return config.Features(label=_folder_label(name), source="export", model=folder, stage=None)
 
 
 def _timm(architecture: str, weights: str | None, label: str) -> config.Features:
-    return config.Features(label=label, source="timm", model=architecture, weights=weights)
+    return config.Features(label=label, source="timm", model=architecture, weights=weights, stage=None)
 
 
 def _architecture_of(file: str) -> str:
@@ -122,8 +121,8 @@ def _export_folder(name: str, out: str) -> str:
         return f"{name.rstrip('/')}/export"
     if not filesystem.exists(root):
         raise EvaluationError(
-            f"model {name!r}: neither a timm name nor a folder; expected an export (card.json), a checkpoint, a run, a timm "
-            "name, or NAME@FILE"
+            f"model {name!r}: neither a timm name nor a folder; expected an export (card.json), a checkpoint, a run, a "
+            "timm name, or NAME@FILE"
         )
     folder = f"{out}/exports/{_slug(name)}"
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from videomac import config
 from videomac.distributed import results
@@ -133,7 +134,7 @@ def _records(
 def _collect(settings: config.Evaluate, job: _Job, done: ray.ObjectRef) -> dict[str, Any]:
     try:
         result, facts = ray.get(done)
-    except (EvaluationError, ray.exceptions.RayError) as error:
+    except (EvaluationError, RayError) as error:
         cause = getattr(error, "cause", None) or error
         text = str(cause) if isinstance(cause, EvaluationError) else f"{type(cause).__name__}: {str(cause).strip()}"
         return {"error": text.splitlines()[-1] if text else type(cause).__name__}

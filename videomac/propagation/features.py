@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from timm.models import load_state_dict
-from torch import Tensor, nn
+from torch import Tensor
 
 from videomac import config
 from videomac.errors import EvaluationError
@@ -69,7 +69,7 @@ def extract(
     mean_c11 = torch.tensor(extractor.mean, device=device)[:, None, None]
     std_c11 = torch.tensor(std, device=device)[:, None, None]
     for frame_hwc in frames_hwc:
-        x_chw = torch.from_numpy(frame_hwc).to(device).permute(2, 0, 1).float() / 255
+        x_chw = torch.tensor(frame_hwc, device=device).permute(2, 0, 1).float() / 255
         padded_bchw = pad_to_multiple(((x_chw - mean_c11) / std_c11)[None], extractor.multiple)
         rows, columns = extractor.grid(frame_hwc.shape[:2])
         yield F.normalize(extractor.network(padded_bchw)[0, :, :rows, :columns].float(), dim=0)
@@ -147,7 +147,7 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     return card
 
 
-def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tuple[nn.Module, dict[str, Any]]:
+def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tuple[Any, dict[str, Any]]:
     """The network with its weights, and a card that says what it is."""
     model = str(source.model)
     exported = (Path(model) / "card.json").is_file()
@@ -176,7 +176,7 @@ def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tu
     return network, card
 
 
-def _timm_network(arguments: dict[str, Any], pretrained: bool, label: str) -> nn.Module:
+def _timm_network(arguments: dict[str, Any], pretrained: bool, label: str) -> Any:
     arguments = {"num_classes": 0, **arguments}
     name = arguments["model_name"]
     if any(word in name for word in ("vit", "deit", "eva", "dino")):
@@ -193,13 +193,13 @@ def _output_stride(arguments: dict[str, Any], stage: int, reduction: int) -> int
     stride = levels[_checked(stage, levels, arguments["model_name"])][1]
     if stride % reduction or stride // reduction not in (8, 16, 32):
         raise EvaluationError(
-            f"stride_reduction: stage {stage} of {arguments['model_name']} has stride {stride}; over {reduction} that is "
-            f"{stride / reduction:g}, but timm dilates to a stride of 8, 16 or 32 only: choose a later stage"
+            f"stride_reduction: stage {stage} of {arguments['model_name']} has stride {stride}; over {reduction} "
+            f"that is {stride / reduction:g}, but timm dilates to a stride of 8, 16 or 32 only: choose a later stage"
         )
     return stride // reduction
 
 
-def _extractor(network: nn.Module, card: dict[str, Any], stage: int, reduction: int) -> Extractor:
+def _extractor(network: Any, card: dict[str, Any], stage: int, reduction: int) -> Extractor:
     ours = not hasattr(network, "forward_intermediates")
     levels = list(enumerate(card["strides"])) if ours else _levels(network)
     place = _checked(stage, levels, card["architecture"])
@@ -225,7 +225,7 @@ def _extractor(network: nn.Module, card: dict[str, Any], stage: int, reduction: 
 class _Intermediate:
     """One level of a timm network as (b, c, y, x), computing nothing beyond it."""
 
-    def __init__(self, network: nn.Module, index: int, last: bool) -> None:
+    def __init__(self, network: Any, index: int, last: bool) -> None:
         # Plain transformers end in a norm that belongs to their last features; ConvNets' norms belong to the head.
         self.network, self.index, self.norm = network, index, last and hasattr(network, "blocks")
 
@@ -235,7 +235,7 @@ class _Intermediate:
         )[0]
 
 
-def _levels(network: nn.Module) -> list[tuple[int, int]]:
+def _levels(network: Any) -> list[tuple[int, int]]:
     """(index for `forward_intermediates`, stride) of the levels with a stride of 4 or more."""
     if not hasattr(network, "forward_intermediates"):
         raise EvaluationError(f"{type(network).__name__}: timm gives no intermediate features of this network")
@@ -250,7 +250,7 @@ def _checked(stage: int, levels: list[tuple[int, int]], name: str) -> int:
     return stage % len(levels)
 
 
-def _load_strict(network: nn.Module, path: Path, card: dict[str, Any]) -> None:
+def _load_strict(network: Any, path: Path, card: dict[str, Any]) -> None:
     try:
         content = path.read_bytes()
         found = hashlib.sha256(content).hexdigest()
@@ -263,8 +263,8 @@ def _load_strict(network: nn.Module, path: Path, card: dict[str, Any]) -> None:
         raise EvaluationError(f"{path}: weights do not load into {card['architecture']}: {error}") from error
 
 
-def _load_file(network: nn.Module, weights: str) -> str:
-    """Loads a safetensors or pth file by timm's rules (nothing unpickled); a head that the network lacks is left out."""
+def _load_file(network: Any, weights: str) -> str:
+    """Loads a safetensors or pth file by timm's rules, nothing unpickled; a head that the network lacks is left out."""
     try:
         digest = _digest(weights)
         state = load_state_dict(weights, weights_only=True)
@@ -287,7 +287,7 @@ def _digest(weights: str) -> str:
         raise EvaluationError(f"{weights}: weights cannot be read ({error})") from error
 
 
-def _hash_tensors(network: nn.Module) -> str:
+def _hash_tensors(network: Any) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

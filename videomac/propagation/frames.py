@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image
 
 from videomac.errors import EvaluationError
@@ -146,7 +147,7 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
                 frame_hwc = frame.to_ndarray(format="rgb24")
                 turns = round(getattr(frame, "rotation", 0) / 90) % 4
                 yield np.ascontiguousarray(np.rot90(frame_hwc, turns)) if turns else frame_hwc
-    except (av.FFmpegError, IndexError, OSError) as error:
+    except (FFmpegError, IndexError, OSError) as error:
         raise EvaluationError(f"{path}: video cannot be decoded ({error})") from error
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -50,8 +50,20 @@ def up(
     else:
         size = native if preset.labels_up == "native_minmax" else entered
     soft_lhw = F.interpolate(soft_lyx[None], size=size, mode="bilinear", align_corners=False)[0]
-    ids_hw = (soft_lhw if preset.labels_up == "input" else minmax(soft_lhw)).argmax(0)
-    return resize_ids(ids_hw.to(torch.uint8).cpu().numpy(), native if preset.scored_at == "native" else entered)
+    ids_hw = strongest(soft_lhw if preset.labels_up == "input" else minmax(soft_lhw)).cpu().numpy()
+    return resize_ids(ids_hw, native if preset.scored_at == "native" else entered)
+
+
+def strongest(soft_lhw: Float[Tensor, "l h w"]) -> UInt8[Tensor, "h w"]:
+    """The channel with the largest value, the lowest of equal ones: `argmax(0)`, much faster for a few channels.
+
+    (torch 2.14 on CPU walks the channels of each pixel across memory: 13 ms for 2 x 240 x 427.)
+    """
+    best_hw, ids_hw = soft_lhw[0].clone(), torch.zeros_like(soft_lhw[0], dtype=torch.uint8)
+    for channel, soft_hw in enumerate(soft_lhw[1:], start=1):
+        ids_hw.masked_fill_(soft_hw > best_hw, channel)
+        torch.maximum(best_hw, soft_hw, out=best_hw)
+    return ids_hw
 
 
 def minmax(soft_lhw: Float[Tensor, "l h w"]) -> Float[Tensor, "l h w"]:
@@ -83,7 +95,7 @@ def _draw(map_yx: np.ndarray, place_xy: np.ndarray, sigma: float = 0.5) -> None:
     height, width = map_yx.shape
     if low[0] >= width or low[1] >= height or high[0] < 0 or high[1] < 0:
         return
-    side = np.arange(0, 6 * sigma + 1, 1, float)
+    side = np.arange(6 * sigma + 1)
     centre = (6 * sigma + 1) // 2
     patch = np.exp(-((side - centre) ** 2 + (side[:, None] - centre) ** 2) / (2 * sigma**2))
     left, top = max(0, low[0]), max(0, low[1])

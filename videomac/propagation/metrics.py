@@ -9,10 +9,11 @@ Shape letters: t frames, o objects, h w pixels, j joints.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 VOID = 255
 BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
@@ -55,12 +56,12 @@ def boundary(mask_hw: np.ndarray) -> np.ndarray:
     edge[:-1, :-1] = (core != crop[:-1, 1:]) | (core != crop[1:, :-1]) | (core != crop[1:, 1:])
     edge[-1, :-1] = crop[-1, :-1] != crop[-1, 1:]
     edge[:-1, -1] = crop[:-1, -1] != crop[1:, -1]
-    return np.argwhere(edge) + (top, left)
+    return np.argwhere(edge) + np.array([top, left])
 
 
 def _share_near(points_n2: np.ndarray, others_m2: np.ndarray, radius: int) -> float:
     """Share of points with another within `radius`; distances are roots of integers, so half a pixel decides none."""
-    distance_n, _ = cKDTree(others_m2).query(points_n2, distance_upper_bound=math.sqrt(radius**2 + 0.5))
+    distance_n, _ = KDTree(others_m2).query(points_n2, distance_upper_bound=math.sqrt(radius**2 + 0.5))
     return float(np.count_nonzero(np.isfinite(distance_n)) / len(points_n2))
 
 
@@ -82,7 +83,7 @@ def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, objects: int) 
 def statistics(per_frame_t: np.ndarray) -> dict[str, float]:
     """Mean, Recall (share above 0.5) and Decay (mean of the first quarter minus that of the last) over frames."""
     edges = np.round(np.linspace(1, len(per_frame_t), 5) + 1e-10).astype(np.int64) - 1
-    quarters = [per_frame_t[a : b + 1] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    quarters = [per_frame_t[a : b + 1] for a, b in itertools.pairwise(edges)]
     return {
         "Mean": float(np.mean(per_frame_t)),
         "Recall": float(np.mean(per_frame_t > 0.5)),

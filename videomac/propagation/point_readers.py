@@ -15,14 +15,15 @@ from videomac import config
 from videomac.errors import EvaluationError
 from videomac.propagation import mask_readers
 from videomac.propagation.clips import PointClip
-from videomac.propagation.frames import VIDEOS, Frames, find_frames
+from videomac.propagation.frames import Frames, find_frames
 
 JHMDB_JOINTS = (
     "neck", "belly", "face", "right_shoulder", "left_shoulder", "right_hip", "left_hip", "right_elbow", "left_elbow",
     "right_knee", "left_knee", "right_wrist", "left_wrist", "right_ankle", "left_ankle",
 )  # fmt: skip
 JHMDB_EDGES = (
-    (0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6), (3, 7), (4, 8), (5, 9), (6, 10), (7, 11), (8, 12), (9, 13), (10, 14),
+    (0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6), (3, 7), (4, 8), (5, 9), (6, 10), (7, 11),
+    (8, 12), (9, 13), (10, 14),
 )  # fmt: skip
 BADJA_SIZE = (1920, 1080)  # width and height that DAVIS key points refer to
 
@@ -103,8 +104,8 @@ def _test_clips(root: Path, split: str) -> list[str]:
     files = sorted((root / folder).glob(f"*_test_split*{number}.txt"))
     if not files:
         raise EvaluationError(
-            f"{root / folder}: no ACTION_test_split{number}.txt; data.split takes split1..3 or sub1..3 with JHMDB's own "
-            "lists below data.root, or a text file with a line ACTION/CLIP for each clip"
+            f"{root / folder}: no ACTION_test_split{number}.txt; data.split takes split1..3 or sub1..3 with JHMDB's "
+            "own lists below data.root, or a text file with a line ACTION/CLIP for each clip"
         )
     names = []
     for file in files:

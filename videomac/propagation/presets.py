@@ -105,7 +105,7 @@ PRESETS: dict[str, Preset] = {
             radius=6,
             scored_at="input",
             comparable=False,
-            note="crw at short side 240 with half the radius, scored at that size: not comparable with published numbers",
+            note="short side 240, half the radius, scored at that size: not comparable with published numbers",
         ),
         dataclasses.replace(
             _CRW,

@@ -26,7 +26,7 @@ _VALUES: tuple[tuple[str, str, float, float | None, float | None, str], ...] = (
     ("DINOv3 ViT-S/16", "unpublished", 72.7, None, None, "DINOv3, 2025"),
     ("DINOv3 ViT-L/16", "unpublished", 79.9, None, None, "DINOv3, 2025"),
 )
-_COLUMN = {"davis": 2, "vip": 3, "jhmdb": 4}
+_COLUMN = {"davis": 0, "vip": 1, "jhmdb": 2}
 
 
 def published_values(task: str) -> list[dict[str, Any]]:
@@ -36,12 +36,12 @@ def published_values(task: str) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "label": row[0],
-            "protocol": row[1],
-            "score": round(row[column] / 100, 4),
+            "label": label,
+            "protocol": protocol,
+            "score": round(percent / 100, 4),
             "stage": "unpublished",
-            "source": row[5],
+            "source": source,
         }
-        for row in _VALUES
-        if row[column] is not None
+        for label, protocol, *percents, source in _VALUES
+        if isinstance(percent := percents[column], float)
     ]

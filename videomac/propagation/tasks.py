@@ -1,7 +1,7 @@
 """One labelled clip, from frames to scores: what a Ray task runs, without Ray.
 
-    names = clip_names(config); clip = read_clip(config, names[0])
-    result = score_clip(clip, features.load(source, stage), presets.resolve("crw", "davis", config.Propagation()), "davis")
+    clip = read_clip("davis", data, clip_names("davis", data)[0])
+    result = score_clip(clip, features.load(source, stage=1), presets.PRESETS["crw"], "davis")
 
 A task is a row of `TASKS`: how clips are found and read, and how predictions become scores.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -85,101 +85,104 @@ def score_clip(clip: Clip, extractor: Extractor, preset: Preset, task: str, devi
         EvaluationError: frames or labels cannot be read, or the first labels are empty.
     """
     clock = _Clock()
-    score = _score_masks if isinstance(clip, MaskClip) else _score_points
     with torch.inference_mode():
-        return score(clip, extractor, preset, task, device, clock)  # type: ignore[arg-type]
+        if isinstance(clip, MaskClip):
+            prediction = _carry_masks(clip, extractor, preset, device, clock)
+            scores, parts = (_classes if task == "vip" else _objects)(clip, prediction)
+        else:
+            prediction = _carry_points(clip, extractor, preset, device, clock)
+            scores, parts = _joints(clip, prediction)
+    return ClipResult(scores, parts, prediction, clock.done("scoring"))
 
 
-def _score_masks(
-    clip: MaskClip, extractor: Extractor, preset: Preset, task: str, device: str, clock: _Clock
-) -> ClipResult:
-    given_hw = _known(read_ids(clip.masks[clip.start]))
-    objects = int(given_hw.max())
-    if not objects:
-        raise EvaluationError(
-            f"{clip.masks[clip.start]}: the first labels hold no object, only background: nothing to carry"
-        )
-    native = given_hw.shape
+def _carry_masks(clip: MaskClip, extractor: Extractor, preset: Preset, device: str, clock: _Clock) -> np.ndarray:
+    """Ids (T, H, W) at the size at which the preset scores, of all frames from the first labelled one on."""
+    given_hw = _given(clip)
+    native, channels = given_hw.shape, int(given_hw.max()) + 1
     entered = input_size(native, preset)
     reduced_hw = given_hw if preset.labels_down == "nearest" else labels.resize_ids(given_hw, entered)
-    first_lyx = labels.down(reduced_hw, objects + 1, extractor.grid(entered), preset).to(device)
-    scored_size = native if preset.scored_at == "native" else entered
-    prediction = [labels.resize_ids(given_hw, scored_size)]
-    frames = _entering(clip, entered, native, preset)
-    for soft_lyx in clock.propagation(
-        propagate(clock.features(_features(frames, extractor, preset, device)), first_lyx, preset)
-    ):
+    first_lyx = labels.down(reduced_hw, channels, extractor.grid(entered), preset).to(device)
+    prediction = [labels.resize_ids(given_hw, native if preset.scored_at == "native" else entered)]
+    for soft_lyx in _propagated(clip, extractor, preset, device, clock, native, first_lyx):
         prediction.append(labels.up(soft_lyx, native, entered, extractor.stride, preset))
     clock.mark("upsampling")
-    prediction_thw = np.stack(prediction)
-    truth = {t: labels.resize_ids(read_ids(clip.masks[t]), scored_size) for t in clip.scored}
-    scores, parts = (_confusion if task == "vip" else _regions)(truth, prediction_thw, clip, objects)
-    return ClipResult(scores, parts, prediction_thw, clock.done("scoring"))
+    return np.stack(prediction)
 
 
-def _regions(
-    truth: dict[int, np.ndarray], prediction_thw: np.ndarray, clip: MaskClip, objects: int
-) -> tuple[dict[str, float], dict[str, Any]]:
-    scored = [t - clip.start for t in truth]
-    per_frame = metrics.davis_clip(np.stack(list(truth.values())), prediction_thw[scored], objects)
+def _carry_points(clip: PointClip, extractor: Extractor, preset: Preset, device: str, clock: _Clock) -> np.ndarray:
+    """x and y (T, J, 2) in pixels of the frames, NaN where a joint is lost, from the first annotated frame on."""
+    if not clip.present_tj[0].any():
+        raise EvaluationError(f"{clip.name}: the first annotated frame has no key point: nothing to carry")
+    native = next(clip.frames.read(clip.start)).shape[:2]
+    entered = input_size(native, preset)
+    cells_per_px = np.array([entered[1] / native[1], entered[0] / native[0]]) / extractor.stride
+    first_lyx = labels.joint_maps(clip.xy_tj2[0] * cells_per_px, clip.present_tj[0], extractor.grid(entered)).to(device)
+    found = [labels.read_joints(first_lyx)]
+    for soft_lyx in _propagated(clip, extractor, preset, device, clock, native, first_lyx):
+        found.append(labels.read_joints(soft_lyx))
+    clock.mark("upsampling")
+    return np.stack([np.where(exists_j[:, None], xy_j2 / cells_per_px, np.nan) for xy_j2, exists_j in found])
+
+
+def _objects(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
+    size, objects = prediction_thw.shape[1:], int(_given(clip).max())
+    truth_thw = np.stack([labels.resize_ids(read_ids(clip.masks[t]), size) for t in clip.scored])
+    per_frame = metrics.davis_clip(truth_thw, prediction_thw[[t - clip.start for t in clip.scored]], objects)
     per_object = {
         f"{clip.name}_{o + 1}": metrics.davis_object(per_frame["J"][o], per_frame["F"][o]) for o in range(objects)
     }
     return metrics.davis_total(per_object), {"objects": per_object}
 
 
-def _confusion(
-    truth: dict[int, np.ndarray], prediction_thw: np.ndarray, clip: MaskClip, objects: int
-) -> tuple[dict[str, float], dict[str, Any]]:
-    counts = sum(metrics.confusion(ids, prediction_thw[t - clip.start], VIP_CLASSES) for t, ids in truth.items())
-    assert isinstance(counts, np.ndarray)
+def _classes(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
+    counts = np.zeros((VIP_CLASSES, VIP_CLASSES), np.int64)
+    for t in clip.scored:
+        truth_hw = labels.resize_ids(read_ids(clip.masks[t]), prediction_thw.shape[1:])
+        counts += metrics.confusion(truth_hw, prediction_thw[t - clip.start], VIP_CLASSES)
     return {"mIoU": metrics.mean_iou(counts)[0]}, {"confusion": counts.tolist()}
 
 
-def _score_points(
-    clip: PointClip, extractor: Extractor, preset: Preset, task: str, device: str, clock: _Clock
-) -> ClipResult:
-    native = next(clip.frames.read(clip.start)).shape[:2]
-    entered = input_size(native, preset)
-    cells_per_px = np.array([entered[1] / native[1], entered[0] / native[0]]) / extractor.stride
-    if not clip.present_tj[0].any():
-        raise EvaluationError(f"{clip.name}: the first annotated frame has no key point: nothing to carry")
-    grid = extractor.grid(entered)
-    first_lyx = labels.joint_maps(clip.xy_tj2[0] * cells_per_px, clip.present_tj[0], grid).to(device)
-    found = [labels.read_joints(first_lyx)]
-    frames = _entering(clip, entered, native, preset)
-    for soft_lyx in clock.propagation(
-        propagate(clock.features(_features(frames, extractor, preset, device)), first_lyx, preset)
-    ):
-        found.append(labels.read_joints(soft_lyx))
-    xy_tj2 = np.stack([np.where(exists_j[:, None], xy_j2 / cells_per_px, np.nan) for xy_j2, exists_j in found])
-    clock.mark("upsampling")
-    at = [number - clip.start for number in clip.numbers[1:]]
-    exists_tj = ~np.isnan(xy_tj2[at]).any(-1)
-    distances_tj = metrics.pck_distances(clip.xy_tj2[1:], clip.present_tj[1:], xy_tj2[at], exists_tj)
-    by_joint = {joint: distances_tj[:, j] for j, joint in enumerate(clip.joints)}
-    parts = {"distances": {joint: d[~np.isnan(d)].tolist() for joint, d in by_joint.items()}}
-    scores = {name: shares["mean"] for name, shares in metrics.pck(parts["distances"]).items()}
-    return ClipResult(scores, parts, xy_tj2, clock.done("scoring"))
+def _joints(clip: PointClip, prediction_tj2: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
+    found_tj2 = prediction_tj2[[number - clip.start for number in clip.numbers[1:]]]
+    exists_tj = np.isfinite(found_tj2).all(axis=-1)
+    distances_tj = metrics.pck_distances(clip.xy_tj2[1:], clip.present_tj[1:], found_tj2, np.asarray(exists_tj))
+    columns = zip(clip.joints, distances_tj.T, strict=True)
+    distances = {joint: column[~np.isnan(column)].tolist() for joint, column in columns}
+    return {name: shares["mean"] for name, shares in metrics.pck(distances).items()}, {"distances": distances}
 
 
-def _entering(clip: Clip, entered: tuple[int, int], native: tuple[int, ...], preset: Preset) -> Iterator[np.ndarray]:
+def _propagated(
+    clip: Clip,
+    extractor: Extractor,
+    preset: Preset,
+    device: str,
+    clock: _Clock,
+    native: tuple[int, ...],
+    first_lyx: torch.Tensor,
+) -> Iterator[torch.Tensor]:
+    frames = _entering(clip, native, preset)
+    found = clock.features(extract(extractor, frames, preset.first_std, device))
+    return clock.propagation(propagate(found, first_lyx, preset))
+
+
+def _given(clip: MaskClip) -> np.ndarray:
+    """Ids of the first labelled frame, void as background."""
+    path = clip.masks[clip.start]
+    ids_hw = read_ids(path)
+    ids_hw[ids_hw == metrics.VOID] = 0
+    if not ids_hw.any():
+        raise EvaluationError(f"{path}: the first labels hold no object, only background: nothing to carry")
+    return ids_hw
+
+
+def _entering(clip: Clip, native: tuple[int, ...], preset: Preset) -> Iterator[np.ndarray]:
     for frame_hwc in clip.frames.read(clip.start):
         if frame_hwc.shape[:2] != tuple(native):
             raise EvaluationError(
-                f"{clip.name}: frames are {frame_hwc.shape[1]}x{frame_hwc.shape[0]}, annotations {native[1]}x{native[0]}"
+                f"{clip.name}: frames are {frame_hwc.shape[1]}x{frame_hwc.shape[0]}, "
+                f"annotations {native[1]}x{native[0]}"
             )
-        yield resize(frame_hwc, entered, preset)
-
-
-def _features(
-    frames: Iterable[np.ndarray], extractor: Extractor, preset: Preset, device: str
-) -> Iterator[torch.Tensor]:
-    return extract(extractor, frames, preset.first_std, device)
-
-
-def _known(ids_hw: np.ndarray) -> np.ndarray:
-    return np.where(ids_hw == metrics.VOID, 0, ids_hw).astype(np.uint8)
+        yield resize(frame_hwc, input_size((native[0], native[1]), preset), preset)
 
 
 def _located(data: config.LabelledData) -> config.LabelledData:
@@ -190,7 +193,7 @@ class _Clock:
     """Seconds by part of a pipeline of generators: time inside `features` is not counted in `propagation`."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("features", "propagation", "upsampling", "scoring"), 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(("features", "propagation", "upsampling", "scoring"), 0.0)
         self.last = time.perf_counter()
 
     def mark(self, part: str) -> None:
