@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import queue
 import threading
 import time
@@ -97,7 +98,8 @@ class DecodeActor:
             Span(int(g), int(count), int(size))
             for g, count, size in zip(block["g"], block["count"], block["size"], strict=True)
         ]
-        yield from self._maker.batches(spans)
+        for columns in self._maker.batches(spans):
+            yield columns | {"pid": np.full(len(columns["g"]), os.getpid())}
 
 
 class BatchStream(Iterator[Batch]):
@@ -123,6 +125,8 @@ class BatchStream(Iterator[Batch]):
         """Time to the first batch: actors start."""
         self.counters: collections.Counter[str] = collections.Counter()
         """rows, bad_rows, bad_REASON, and the sums of `decode.STATS`."""
+        self.decoder_pids: set[int] = set()
+        """Processes of the decode actors that made this rank's batches: for the run's record."""
         self._spans = collections.deque(spans)
         self._current: _Window | None = None
         self._next: _Window | None = None
@@ -130,7 +134,8 @@ class BatchStream(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         begin = time.perf_counter()
-        batch, stats = self._take()
+        batch, stats, pid = self._take()
+        self.decoder_pids.add(pid)
         waited = time.perf_counter() - begin
         if self._begun:
             self.wait_s += waited
@@ -139,7 +144,7 @@ class BatchStream(Iterator[Batch]):
         self._count(batch, stats)
         return batch
 
-    def _take(self) -> tuple[Batch, np.ndarray]:
+    def _take(self) -> tuple[Batch, np.ndarray, int]:
         if self._current is None or self._current.left == 0:
             if self._current is not None:
                 self._current.close()
@@ -215,8 +220,8 @@ class _Window:
         self._thread = threading.Thread(target=self._run, args=(dataset,), name="window", daemon=True)
         self._thread.start()
 
-    def take(self) -> tuple[Batch, np.ndarray]:
-        """The next batch and its stats."""
+    def take(self) -> tuple[Batch, np.ndarray, int]:
+        """The next batch, its stats, and the process that decoded it."""
         try:
             taken = self._queue.get(timeout=self._stall_s)
         except queue.Empty:
@@ -253,7 +258,7 @@ class _Window:
             batch_size=rows, batch_format="numpy", prefetch_batches=data.prefetch_batches
         )
         for columns in stream:
-            if not self._put((Batch.collate(columns, pin), columns["stats"])):
+            if not self._put((Batch.collate(columns, pin), columns["stats"], int(columns["pid"][0]))):
                 return
 
     def _put(self, item: Any) -> bool:

@@ -22,6 +22,7 @@ from videomac.data.plan import Plan
 from videomac.distributed import lease, progress
 from videomac.distributed.cluster import connected
 from videomac.distributed.dataset import cpus_needed
+from videomac.distributed.validation import validation_config
 from videomac.distributed.worker import train_worker
 from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
 from videomac.pretrain.resume import refuse_other_config
@@ -80,7 +81,7 @@ def pretrain(settings: Pretrain) -> RunResult:
 
 
 def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any]) -> ray.train.Result:
-    board = progress.Board.remote()
+    board: Any = progress.Board.remote()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"config": settings.model_dump_json(), "plan": plan, "board": board, "facts": facts},
@@ -88,6 +89,7 @@ def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any
         torch_config=TorchConfig(
             backend="nccl" if settings.workers.gpu else "gloo", timeout_s=int(settings.workers.collective_timeout_s)
         ),
+        validation_config=validation_config(settings, board),
         run_config=ray.train.RunConfig(
             name=CHECKPOINTS,
             storage_path=folder.url,
@@ -168,7 +170,7 @@ def _finished(folder: RunFolder) -> RunResult | None:
         return None
     if result.checkpoint is None or not (result.metrics or {}).get("finished"):
         return None
-    return RunResult(folder.url, _url(folder, result), result.metrics or {}, was_finished=True)
+    return RunResult(folder.url, _url(folder, result.checkpoint), result.metrics or {}, was_finished=True)
 
 
 def _conclude(folder: RunFolder, result: ray.train.Result) -> RunResult:
@@ -178,11 +180,11 @@ def _conclude(folder: RunFolder, result: ray.train.Result) -> RunResult:
         raise getattr(videomac.errors, name)(message)
     if result.checkpoint is None:
         raise TrainingError(f"{folder.url}: training ended without a checkpoint; see {folder.url}/events.jsonl")
-    return RunResult(folder.url, _url(folder, result), result.metrics or {}, was_finished=False)
+    return RunResult(folder.url, _url(folder, result.checkpoint), result.metrics or {}, was_finished=False)
 
 
-def _url(folder: RunFolder, result: ray.train.Result) -> str:
-    return f"{folder.url}/{CHECKPOINTS}/{result.checkpoint.path.rstrip('/').rpartition('/')[2]}"
+def _url(folder: RunFolder, checkpoint: ray.train.Checkpoint) -> str:
+    return f"{folder.url}/{CHECKPOINTS}/{checkpoint.path.rstrip('/').rpartition('/')[2]}"
 
 
 def _warn_of_shortage(settings: Pretrain) -> None:
@@ -200,8 +202,8 @@ def _shortage(settings: Pretrain) -> str | None:
     if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
         return None
     return (
-        f"{workers.count} workers of {workers.cpus:g} CPUs, with {data.actors} decode actors of {data.cpus_per_actor:g} "
-        f"each (twice where one window of data ends and the next begins), need {cpus:g} CPUs and {gpus} GPUs; "
+        f"{workers.count} workers of {workers.cpus:g} CPUs, with {data.actors} decode actors of {data.cpus_per_actor:g}"
+        f" each (twice where one window of data ends and the next begins), need {cpus:g} CPUs and {gpus} GPUs; "
         f"the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}"
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
+import ray.exceptions
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -27,7 +28,8 @@ class Board:
         self._figures: dict[str, Any] = {}
 
     def post(self, figures: dict[str, Any]) -> None:
-        """Replaces the figures that are given."""
+        """Replaces the figures that are given; seconds of probes add up."""
+        figures = figures | {"probe_s": self._figures.get("probe_s", 0.0) + figures.get("probe_s", 0.0)}
         self._figures |= figures
 
     def read(self) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def line(figures: dict[str, Any]) -> str:
         parts.append(f"{figures['pairs_per_s']:.1f} pairs/s")
         parts.append(f"waiting for data {figures['wait_share']:.0%}")
         parts.append(f"{clock(figures['eta_s'])} left")
+    if "probe" in figures:
+        parts.append(f"probe {figures['probe']}")
     return " | ".join(parts)
 
 

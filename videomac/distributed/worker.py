@@ -10,13 +10,14 @@ import platform
 import tempfile
 import time
 from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
+from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode, ValidationTaskConfig
 
 from videomac.config import Pretrain
 from videomac.data.codes import Code
@@ -59,14 +60,16 @@ class Worker:
         self.settings, self._plan, self._board, self._facts = settings, plan, board, facts
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.folder = RunFolder(settings.run.storage, settings.run.name)
-        self.metrics = JsonLines(self.folder, "metrics.jsonl") if self.rank == 0 else None
-        self.events = JsonLines(self.folder, "events.jsonl") if self.rank == 0 else None
+        self.metrics = JsonLines(self.folder, "metrics.jsonl", silent=self.rank != 0)
+        self.events = JsonLines(self.folder, "events.jsonl", silent=self.rank != 0)
         self._writers: list[Writer] = open_writers(settings, self.folder) if self.rank == 0 else []
         self._bad: list[dict[str, Any]] = []
         self._known_bad = 0
         self._last_saved = "none"
         self._taken_names: set[str] = set()
         self._preemption: int | None = None
+        self._decoders_named = False
+        self._checkpoints, self._begin = 0, time.monotonic()
         self._verdicts: dict[str, int] = {}
 
     def train(self) -> None:
@@ -107,24 +110,36 @@ class Worker:
 
     def log(self, line: dict[str, Any], report: StepReport) -> None:
         """Metrics to every writer, bad rows of all workers to the events, figures to the driver's screen."""
-        if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
-            self._known_bad = self.state.bad_rows
-            for bad in itertools.chain.from_iterable(self._gather(self._bad)):
-                self._event("bad_row", **bad)
-            self._bad = []
+        self._name_decoders()
+        self._name_bad_rows()
         if self.rank != 0:
             return
+        line |= data_figures(self._source.counters)
         self.metrics.write(line)
         for writer in self._writers:
             writer.scalars(report.step, numbers(line))
         shown = {key: line[key] for key in ("step", "loss", "pairs_per_s", "wait_share", "eta_s")}
         self._show(stage="pretrain: training", steps=self.state.extent.steps, **shown)
 
+    def _name_decoders(self) -> None:
+        if not self._decoders_named:
+            self._decoders_named = True
+            for pid in sorted(set(itertools.chain.from_iterable(self._gather(sorted(self._source.decoder_pids))))):
+                self._event("decoder", pid=pid)
+
+    def _name_bad_rows(self) -> None:
+        if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
+            self._known_bad = self.state.bad_rows
+            for bad in itertools.chain.from_iterable(self._gather(self._bad)):
+                self._event("bad_row", **bad)
+            self._bad = []
+
     def draw(self, report: StepReport) -> None:
         """Rank 0's own pairs."""
-        if self.rank != 0 or report.good_rows == 0:
+        batch = report.batches[0]
+        if self.rank != 0 or not batch.weight_b.any():
             return
-        arrays = reconstructions(self.state, report.batches[0], self.settings.log.picture_pairs)
+        arrays = reconstructions(self.state, batch, self.settings.log.picture_pairs)
         self.folder.write(f"pictures/step_{report.step:07d}.npz", npz_bytes(arrays))
         for writer in self._writers:
             writer.pictures(report.step, arrays)
@@ -152,8 +167,20 @@ class Worker:
             checkpoint=Checkpoint.from_directory(path),
             checkpoint_dir_name=name,
             checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+            validation=self._validation(),
         )
         self._last_saved = name
+
+    def _validation(self) -> ValidationTaskConfig | bool:
+        """Each `probe.every_checkpoints`, unless probes have taken more than their share of the attempt so far."""
+        probe = self.settings.probe
+        if probe is None:
+            return False
+        self._checkpoints += 1
+        figures: dict[str, Any] = ray.get(self._board.read.remote())
+        within = figures.get("probe_s", 0.0) <= probe.max_share * (time.monotonic() - self._begin)
+        due = self._checkpoints % probe.every_checkpoints == 0 and (within or self.state.finished)
+        return ValidationTaskConfig(timeout_s=probe.timeout_s) if due else False
 
     def held_out(self) -> dict[str, float]:
         """Figures of the validation split."""
@@ -178,8 +205,6 @@ class Worker:
 
     def close(self) -> None:
         """Leaves nothing unwritten; also after an error."""
-        if self.rank != 0:
-            return
         for record in (self.metrics, self.events):
             record.flush()
         for writer in self._writers:
@@ -220,9 +245,8 @@ class Worker:
         return name
 
     def _event(self, kind: str, **details: Any) -> None:
-        if self.events is not None:
-            step = self.state.step if hasattr(self, "state") else 0
-            self.events.write({"event": kind, "time": time.time(), "step": step, **details})
+        step = self.state.step if hasattr(self, "state") else 0
+        self.events.write({"event": kind, "time": time.time(), "step": step, **details})
 
     def _show(self, **figures: Any) -> None:
         if self.rank == 0:
@@ -237,6 +261,14 @@ class Worker:
 
     def _broadcast(self, value: Any) -> Any:
         return self._gather(value)[0]
+
+
+def data_figures(counters: Mapping[str, int]) -> dict[str, float]:
+    """Milliseconds of one pair in this worker's decode actors, and the storage requests that were tried again."""
+    rows = max(counters["rows"], 1)
+    parts = {"read_wait": "wait_read_us", "decode": "decode_us", "resize": "resize_us", "ship": "ship_us"}
+    figures = {f"{part}_ms_per_pair": counters[name] / rows / 1000 for part, name in parts.items()}
+    return figures | {"storage_retries": float(counters["retries"])}
 
 
 def _reported_checkpoints() -> list[Any]:

@@ -23,17 +23,18 @@ def update(target: nn.Module, online: nn.Module, momentum: float) -> None:
     Counters among the buffers (BatchNorm's `num_batches_tracked`) are copied.
     """
     averaged, counters = _tensor_pairs(target, online)
-    torch._foreach_lerp_([t for t, _ in averaged], [o for _, o in averaged], 1.0 - momentum)
-    for ours, theirs in counters:
-        ours.copy_(theirs)
+    ours, theirs = [t for t, _ in averaged], [o for _, o in averaged]
+    torch._foreach_lerp_(ours, theirs, 1.0 - momentum)  # pyright: ignore[reportPrivateImportUsage]
+    for counter, counted in counters:
+        counter.copy_(counted)
 
 
 @torch.no_grad()
 def relative_distance(target: nn.Module, online: nn.Module) -> float:
     """|target - online| / |online| over all parameters: how far the target trails."""
-    ours, theirs = [p.detach() for p in target.parameters()], [p.detach() for p in online.parameters()]
-    apart = torch.nn.utils.get_total_norm(torch._foreach_sub(ours, theirs))
-    return (apart / torch.nn.utils.get_total_norm(theirs)).item()
+    apart = [a.detach() - b.detach() for a, b in zip(target.parameters(), online.parameters(), strict=True)]
+    whole = [p.detach() for p in online.parameters()]
+    return (torch.nn.utils.get_total_norm(apart) / torch.nn.utils.get_total_norm(whole)).item()
 
 
 def _tensor_pairs(

@@ -111,7 +111,7 @@ def dense_stages(content: bytes, card: dict[str, Any], x_bchw: Float[Tensor, "b 
     """The four stages, each (b, c, h / s, w / s), of an export's network loaded from its bytes."""
     weights = safetensors.torch.load(content)
     if card["timm"]:
-        model = timm.create_model(**card["timm"]).eval()
+        model: Any = timm.create_model(**card["timm"]).eval()
         model.load_state_dict(weights, strict=True)
         return model.forward_intermediates(x_bchw, intermediates_only=True)[-4:]
     model = build_encoder(config.Encoder.model_validate_json(json.dumps(card["encoder"])), card["cell"]).eval()

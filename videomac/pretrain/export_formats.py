@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def add_huggingface_config(out_dir: str, card: dict[str, Any]) -> None:
 class DenseStages(nn.Module):
     """A network's four stages as a tuple: what ONNX holds."""
 
+    network: Any
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
@@ -78,7 +81,7 @@ def add_onnx(out_dir: str, card: dict[str, Any], size: tuple[int, int] = (224, 2
         model.load_state_dict(_weights(content), strict=True)
         x_bchw = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
         torch.onnx.export(
-            DenseStages(model),
+            DenseStages(model).eval(),
             (x_bchw,),
             str(out / ONNX_FILE),
             input_names=["frames"],
@@ -98,7 +101,7 @@ def _weights(content: bytes) -> dict[str, Tensor]:
     return safetensors.torch.load(content)
 
 
-def _compare(theirs: list[Any], ours: list[Tensor]) -> None:
+def _compare(theirs: Sequence[Any], ours: list[Tensor]) -> None:
     for stage, (a, b) in enumerate(zip(theirs, ours, strict=True)):
         difference = ((torch.from_numpy(a) - b).abs().max() / b.abs().max()).item()
         if not difference <= TOLERANCE:

@@ -42,9 +42,11 @@ class Host(Protocol):
 
     def held_out(self) -> dict[str, float]:
         """Each `log.held_out_every_steps`: figures that join the line."""
+        ...
 
     def must_save_now(self) -> bool:
         """A node is about to be taken away."""
+        ...
 
 
 def run(state: TrainState, batches: Batches, host: Host) -> None:

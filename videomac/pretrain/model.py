@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from videomac import config
 from videomac.nn.decoder import Decoder
+from videomac.nn.encoder import Encoder
 from videomac.nn.registry import build_encoder
 from videomac.patches import grid_of
 
@@ -22,7 +23,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class MaskedAutoencoder(nn.Module):
     """Sparse encoder and dense decoder: from the visible cells of one frame to a prediction of every cell."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, cell: int) -> None:
+    encoder: Encoder
+    decoder: Decoder
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, cell: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

@@ -44,7 +44,7 @@ def reconstructions(state: TrainState, batch: Batch, pairs: int) -> dict[str, np
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """The arrays as a compressed npz file that needs no unpickling."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
     return buffer.getvalue()
 
 
@@ -62,7 +62,7 @@ def _composed(
         predicted_bnd = network(frame_bchw, cells_bk)[0].float()
         hidden_bnd = denormalise_cells(predicted_bnd, true_bnd) if model.norm_target else predicted_bnd
     visible_bn = cells_to_visible(cells_bk, true_bnd.shape[1])
-    grid = grid_of(*frame_bchw.shape[2:], model.cell)
+    grid = grid_of(frame_bchw.shape[2], frame_bchw.shape[3], model.cell)
     return unpatchify(torch.where(visible_bn[:, :, None], true_bnd, hidden_bnd), model.cell, grid)
 
 

@@ -79,7 +79,7 @@ def check_resumable(state: TrainState, saved: dict[str, Any], facts: dict[str, A
         )
     if state.settings.optim.ema_every == "micro_step" and saved["micro_steps"] != state.extent.micro_steps:
         raise CheckpointError(
-            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would "
-            f"be {state.extent.micro_steps}: the target would follow at another pace; "
+            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would"
+            f" be {state.extent.micro_steps}: the target would follow at another pace; "
             "keep the product of workers.count and train.micro_batch"
         )

@@ -43,6 +43,10 @@ class RunFolder:
         """
         self._storage.write(name, content)
 
+    def remove(self, name: str) -> None:
+        """Removes a file; one that is not there is fine."""
+        self._storage.remove(name)
+
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder of the run, sorted; none if there is no such folder."""
         if self.local and not (self.local / folder).is_dir():
@@ -51,11 +55,13 @@ class RunFolder:
 
 
 class JsonLines:
-    """One file of JSON objects, a line each."""
+    """One file of JSON objects, a line each; `silent` writes nothing, for the workers that aren't rank 0."""
 
-    def __init__(self, folder: RunFolder, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._uploaded = time.monotonic()
+    def __init__(self, folder: RunFolder, name: str, silent: bool = False) -> None:
+        self._folder, self._name, self._silent = folder, name, silent
+        self._uploaded, self._lines = time.monotonic(), b""
+        if silent:
+            return
         self._lines = b"" if folder.local else folder.read(name) or b""
         if folder.local:
             folder.local.mkdir(parents=True, exist_ok=True)
@@ -63,6 +69,8 @@ class JsonLines:
 
     def write(self, line: dict[str, Any]) -> None:
         """Appends one object; NaN and infinity become null, as JSON has neither."""
+        if self._silent:
+            return
         encoded = json.dumps(_finite(line), ensure_ascii=False).encode() + b"\n"
         if self._folder.local:
             with (self._folder.local / self._name).open("ab") as file:

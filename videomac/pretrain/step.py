@@ -211,7 +211,8 @@ def _finish_gradients(state: TrainState, sums: _Sums, loss: float, good_rows: fl
     gradients = [p.grad for p in parameters if p.grad is not None]
     state.scaler.unscale_(state.optimizer)
     if good_rows != state.extent.batch_size:
-        torch._foreach_mul_(gradients, state.extent.batch_size / good_rows)
+        for gradient in gradients:
+            gradient.mul_(state.extent.batch_size / good_rows)
     norm = torch.nn.utils.get_total_norm(gradients)
     skipped = _verdict(state, sums, loss, norm.item())
     if skipped is None and state.settings.optim.clip_norm is not None:
