@@ -19,6 +19,10 @@ from videomac.data.codes import BadClip, Code
 from videomac.errors import DataError
 
 
+END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
+"""A piece of a tar lacks the last member's padding and the two zero blocks that end an archive."""
+
+
 class Clip(Protocol):
     """What pair making asks of a clip."""
 
@@ -95,7 +99,8 @@ class FramesClip:
 
     def __init__(self, content: bytes, fps: float, bounds: Bounds) -> None:
         try:
-            self._tar = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115 - open as long as the clip
+            stream = io.BytesIO(content + END_OF_TAR)
+            self._tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - open as long as the clip
             self._members = [member for member in self._tar.getmembers() if member.isfile()]
         except tarfile.TarError as error:
             raise BadClip(Code.BROKEN, f"no tar members ({error})") from error

@@ -62,6 +62,7 @@ class RowMaker:
         clip.decoder_version(recipe.data.decoder)  # before any row: a missing library must not look like bad clips
         self._plan, self._storage, self._recipe = plan, plan.storage, recipe
         self._verdicts = {key: Code(code) for key, code in (verdicts or {}).items()}
+        self._pairs_per_open = recipe.data.pairs_per_open
         self._reader = Reader(self._storage, recipe.data.read_ahead_mb << 20)
         setup = {"data": recipe.data.model_dump(mode="json"), **_plain(recipe)}
         self._child = Child(target, setup) if isolated else None
@@ -91,8 +92,8 @@ class RowMaker:
     def _openings(self, span: Span) -> list[Opening]:
         """The span's rows, those that share an opened clip together."""
         rows = self._plan.rows(span.g, span.g + span.count)
-        grouped = itertools.groupby(rows, key=lambda row: (row.sample, row.g - row.slot.index))
-        return [Opening(sample, list(group), self._known_code(sample)) for (sample, _), group in grouped]
+        groups = [list(group) for _, group in itertools.groupby(rows, lambda row: row.g // self._pairs_per_open)]
+        return [Opening(group[0].sample, group, self._known_code(group[0].sample)) for group in groups]
 
     def _known_code(self, sample: Sample) -> Code:
         """What is known of a clip without reading it."""

@@ -149,7 +149,10 @@ def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    code = ""
+    if isinstance(error.__cause__, botocore.exceptions.ClientError):  # s3fs keeps the store's own words in the cause
+        code = error.__cause__.response.get("Error", {}).get("Code", "") + ": "
+    return code + (" ".join(str(error).split()) or type(error).__name__)
 
 
 def _version(info: Mapping[str, Any]) -> str:
