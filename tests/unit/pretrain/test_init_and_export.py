@@ -147,3 +147,12 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
 def test_a_missing_file_says_what_is_expected():
     with pytest.raises(CheckpointError, match=r"expected a \.safetensors or \.pth file"):
         load_initial_weights(fresh(), "nowhere/at/all.bin")
+
+
+@pytest.mark.slow
+def test_the_finetuning_example_learns(exported):
+    from examples.finetune import SAMPLES, finetune
+
+    losses = finetune(exported[0], SAMPLES / "davis", ["dog"], steps=6)
+
+    assert losses[-1] < losses[0]
