@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import re
+import tempfile
 from pathlib import Path
 
 import fsspec
@@ -44,8 +46,7 @@ class Row:
         """An export's files, for the nodes that score it; nothing for other sources."""
         if self.source.source != "export":
             return {}
-        filesystem, root = fsspec.core.url_to_fs(str(self.source.model))
-        return {name: filesystem.cat_file(f"{root}/{name}") for name in EXPORT_FILES}
+        return {name: (Path(str(self.source.model)) / name).read_bytes() for name in EXPORT_FILES}
 
     def with_weights(self, folder: str | None) -> Row:
         """The row reading its export from `folder`, a copy on this node."""
@@ -116,9 +117,7 @@ def _architecture_of(file: str) -> str:
 def _export_folder(name: str, out: str) -> str:
     filesystem, root = fsspec.core.url_to_fs(name)
     if filesystem.exists(f"{root}/card.json"):
-        return name
-    if filesystem.exists(f"{root}/export/card.json") and not filesystem.exists(f"{root}/files.json"):
-        return f"{name.rstrip('/')}/export"
+        return _local(name)
     if not filesystem.exists(root):
         raise EvaluationError(
             f"model {name!r}: neither a timm name nor a folder; expected an export (card.json), a checkpoint, a run, a "
@@ -129,7 +128,19 @@ def _export_folder(name: str, out: str) -> str:
         export_checkpoint(name, folder)
     except VideomacError as error:
         raise EvaluationError(f"model {name!r}: no export (no card.json), and none could be made: {error}") from error
-    return folder
+    return _local(folder)
+
+
+def _local(folder: str) -> str:
+    """The export itself, or a copy of a remote one for as long as this process lives."""
+    if "://" not in folder:
+        return folder
+    copy = tempfile.TemporaryDirectory(prefix="videomac-export-")
+    atexit.register(copy.cleanup)
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    for name in EXPORT_FILES:
+        (Path(copy.name) / name).write_bytes(filesystem.cat_file(f"{root}/{name}"))
+    return copy.name
 
 
 def _folder_label(name: str) -> str:

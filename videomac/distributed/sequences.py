@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 from videomac import config
 from videomac.distributed import results
 from videomac.distributed.cluster import connected
+from videomac.distributed.gallery import draw_all
 from videomac.distributed.rows import Row, plan_rows
 from videomac.errors import EvaluationError
 from videomac.propagation import features, presets, tasks
@@ -48,11 +49,14 @@ def evaluate(settings: config.Evaluate) -> dict[str, Any]:
         EvaluationError: no features or no data are given, or no clip could be scored; the message holds the first
             failure.
     """
-    outcome = _score(settings)
-    results.write(settings.out, outcome)
-    if settings.pictures:
-        with connected():
-            _draw(settings, outcome)
+    preset = presets.resolve(settings.preset, settings.task, settings.settings)
+    rows = plan_rows(settings)
+    with connected():
+        clips, outcome = _score(settings, preset, rows)
+        results.write(settings.out, outcome)
+        if settings.pictures:
+            scored = {name for row in outcome["rows"] for name in row["clips"]}
+            draw_all(settings, preset, rows, {name: clip for name, clip in clips.items() if name in scored})
     page = write_evaluation_report(settings.out)
     results.print_table(outcome)
     print(f"{settings.out}/results.json, {page}", flush=True)
@@ -67,24 +71,20 @@ def probe(export_dir: str, settings: config.Evaluate) -> dict[str, float]:
     """
     with tempfile.TemporaryDirectory() as out:
         alone = settings.model_copy(update={"model": export_dir, "features": (), "baselines": (), "out": out})
-        return _score(alone)["scores"]
+        preset = presets.resolve(alone.preset, alone.task, alone.settings)
+        return _score(alone, preset, plan_rows(alone))[1]["scores"]
 
 
-def _score(settings: config.Evaluate) -> dict[str, Any]:
-    preset = presets.resolve(settings.preset, settings.task, settings.settings)
-    rows = plan_rows(settings)
+def _score(settings: config.Evaluate, preset: Preset, rows: list[Row]) -> tuple[dict[str, Clip], dict[str, Any]]:
     clips, failures = _read_clips(settings)
-    scored: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    with connected():
-        for job, record in _records(settings, preset, rows, list(clips.values())):
-            if "error" in record:
-                failures.append(
-                    {"features": job.row.label, "clip": job.clip.name, "seed": job.seed, "error": record["error"]}
-                )
-                print(f"{job.row.label}, {job.clip.name}: not scored: {record['error']}", flush=True)
-            else:
-                scored.setdefault((job.row.label, job.seed), {})[job.clip.name] = record
-    return results.assemble(settings, preset, rows, clips, scored, failures)
+    scored: results.Scored = {}
+    for job, record in _records(settings, preset, rows, list(clips.values())):
+        if "error" in record:
+            failures.append({"features": job.row.label, "clip": job.clip.name, "seed": job.seed, **record})
+            print(f"{job.row.label}, {job.clip.name}: not scored: {record['error']}", flush=True)
+        else:
+            scored.setdefault((job.row.label, job.seed), {})[job.clip.name] = record
+    return clips, results.assemble(settings, preset, rows, clips, scored, failures)
 
 
 def _read_clips(settings: config.Evaluate) -> tuple[dict[str, Clip], list[dict[str, Any]]]:
@@ -176,7 +176,3 @@ def _unpacked(files: dict[str, bytes]) -> str | None:
 @functools.cache
 def _scratch() -> str:
     return tempfile.mkdtemp(prefix=f"videomac-evaluate-{os.getpid()}-")
-
-
-def _draw(settings: config.Evaluate, outcome: dict[str, Any]) -> None:
-    """Pictures of every clip, one Ray task each; a clip whose pictures fail keeps its scores."""

@@ -1,8 +1,148 @@
-"""The page of an evaluation, made from its folder."""
+"""The page of an evaluation, made from its folder: the table beside published values, bars, clips, features."""
 
 from __future__ import annotations
 
+import base64
+import json
+from typing import Any
 
-def write_evaluation_report(out: str) -> str:
-    """Writes `report.html` into an evaluation's folder; returns its path."""
-    return f"{out}/report.html"
+import fsspec
+
+from videomac.errors import StorageError
+from videomac.report.charts import score_chart
+from videomac.report.page import Table, number_text, render, write_page
+
+SHOWN_SCORES = 5
+
+
+def write_evaluation_report(folder: str) -> str:
+    """Writes `report.html` into an evaluation's folder (local or URL); returns its path.
+
+    Raises:
+        StorageError: there is no `results.json`, or the page cannot be written.
+    """
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    try:
+        results = json.loads(filesystem.cat_file(f"{root}/results.json"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{folder}/results.json: cannot be read ({error}); videomac evaluate writes it") from error
+    chosen = _chosen(results)
+    context = {
+        "name": results["rows"][0]["label"],
+        "results": results,
+        "protocol": _protocol(results),
+        "tiles": _tiles(results),
+        "scores": _scores_table(results),
+        "baselines": _baselines_table(results),
+        "score_chart": score_chart(_bars(results), results["headline"]),
+        "clip_scores": _clips_table(results),
+        "clips": [(why, clip, _pictures(filesystem, root, clip)) for why, clip in chosen],
+        "failures": Table(
+            ["features", "clip", "error"], [[f["features"], f["clip"], f["error"]] for f in results["failures"]]
+        ),
+        "times": _times_table(results),
+        "settings": json.dumps({"preset": results["preset_settings"], "config": results["config"]}, indent=2),
+        "origin": _origin(results),
+    }
+    return write_page(f"{folder}/report.html", render("evaluation.html.j2", **context))
+
+
+def _protocol(results: dict[str, Any]) -> str:
+    settings = results["preset_settings"]
+    note = f" {settings['note'][:1].upper()}{settings['note'][1:]}." if settings["note"] else ""
+    return (
+        f"Task {results['task']}, preset {results['preset']} ({results['preset_hash']}), "
+        f"data set {results['dataset_hash']}, {len(results['data']['clips'])} clips.{note}"
+    )
+
+
+def _tiles(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    headline = results["headline"]
+    ours, *others = results["rows"]
+    tiles: list[tuple[str, ...]] = [(number_text(ours["scores"][headline], 3), f"{headline}, {ours['label']}")]
+    return tiles + [(number_text(row["scores"][headline], 3), row["label"]) for row in others[:3]]
+
+
+def _scores_table(results: dict[str, Any]) -> Table:
+    """Our rows, then the published ones: protocol, stage and source stand beside every number."""
+    names = list(results["rows"][0]["scores"])[:SHOWN_SCORES]
+    columns = ["features", *names, "protocol", "stage", "stride", "source"]
+    rows: list[list[Any]] = [
+        [
+            row["label"],
+            *(row["scores"][name] for name in names),
+            f"{row['preset']} ({row['preset_hash']})",
+            "\u2013" if row["stage"] is None else str(row["stage"]),
+            str(row["stride"]),
+            _source(row),
+        ]
+        for row in results["rows"]
+    ]
+    empty = [None] * (len(names) - 1)
+    rows += [
+        [f"{p['label']} (published)", p["score"], *empty, p["protocol"], p["stage"], "unpublished", p["source"]]
+        for p in results["published"]
+    ]
+    return Table(columns, rows, digits=(None, *[3] * len(names), None, None, None, None), strong=frozenset({0}))
+
+
+def _source(row: dict[str, Any]) -> str:
+    weights = row["facts"].get("weights_sha256")
+    seeds = f", mean of seeds {', '.join(map(str, row['seeds']))}" if row["source"] == "random" else ""
+    return f"{row['source']} {row['facts'].get('architecture', '')}{seeds}" + (
+        f", weights {weights[:12]}" if weights else ""
+    )
+
+
+def _baselines_table(results: dict[str, Any]) -> Table | None:
+    if not results["baselines"]:
+        return None
+    columns = ["against", f"{results['headline']}: difference", "from", "to", "clips"]
+    rows = [[b["against"], b["mean"], b["low"], b["high"], b["clips"]] for b in results["baselines"]]
+    return Table(columns, rows, digits=(None, 3, 3, 3, None))
+
+
+def _bars(results: dict[str, Any]) -> list[tuple[str, float, list[float]]]:
+    headline = results["headline"]
+    return [(r["label"], r["scores"][headline], [c[headline] for c in r["clips"].values()]) for r in results["rows"]]
+
+
+def _clips_table(results: dict[str, Any]) -> Table:
+    headline, rows = results["headline"], results["rows"]
+    clips = list(dict.fromkeys(clip for row in rows for clip in row["clips"]))
+    body = [[clip, *(row["clips"].get(clip, {}).get(headline) for row in rows)] for clip in clips]
+    return Table(["clip", *(row["label"] for row in rows)], body, digits=(None, *[3] * len(rows)))
+
+
+def _chosen(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """The best, the median and the worst clip of the first row (fewer where there are fewer)."""
+    scores = results["rows"][0]["clips"]
+    order = sorted(scores, key=lambda clip: -scores[clip][results["headline"]])
+    if len(order) < 3:
+        return list(zip(("best", "worst"), order, strict=False))
+    return [("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])]
+
+
+def _pictures(filesystem: Any, root: str, clip: str) -> dict[str, str]:
+    """`data:` URIs of a clip's strip, animation and components; absent ones are left out."""
+    found = {}
+    for key, name, kind in (
+        ("strip", ".jpg", "image/jpeg"),
+        ("video", ".mp4", "video/mp4"),
+        ("pca", ".pca.jpg", "image/jpeg"),
+    ):
+        path = f"{root}/pictures/{clip}{name}"
+        if filesystem.exists(path):
+            found[key] = f"data:{kind};base64,{base64.b64encode(filesystem.cat_file(path)).decode('ascii')}"
+    return found
+
+
+def _times_table(results: dict[str, Any]) -> Table:
+    parts = list(results["rows"][0]["seconds"])
+    rows = [[row["label"], *row["seconds"].values(), sum(row["seconds"].values())] for row in results["rows"]]
+    return Table(["features", *parts, "together"], rows, digits=(None, *[1] * (len(parts) + 1)))
+
+
+def _origin(results: dict[str, Any]) -> str:
+    parts = [f"config {results['config_hash']}", f"commit {results['commit']}", str(results["machine"])]
+    return " · ".join(parts + [f"{name} {version}" for name, version in results["versions"].items()])
