@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,19 @@ def ray_cluster(_ray_session: None) -> None:
     import ray
 
     assert ray.is_initialized(), "a test shut the shared cluster down"
+
+
+@pytest.fixture(scope="session")
+def sample_shards(_ray_session: None, tmp_path_factory: pytest.TempPathFactory, sample_clips: Path) -> Path:
+    """Shards of four real clips, small enough that decoding costs nothing."""
+    from shards.build import build_shards
+    from videomac import config
+
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "clips").mkdir()
+    for clip in sorted(sample_clips.iterdir())[:4]:
+        shutil.copy(clip, folder / "clips")
+    build_shards(
+        config.BuildShards(source=f"{folder}/clips", out=f"{folder}/shards", reencode=True, short_side=64)
+    )
+    return folder / "shards"
