@@ -18,7 +18,6 @@ from videomac.config import Bounds
 from videomac.data.codes import BadClip, Code
 from videomac.errors import DataError
 
-
 END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
 """A piece of a tar lacks the last member's padding and the two zero blocks that end an archive."""
 

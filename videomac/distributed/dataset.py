@@ -29,7 +29,7 @@ from ray.data import ActorPoolStrategy, ExecutionResources
 from videomac import config
 from videomac.data.batch import Batch
 from videomac.data.codes import VERDICTS, Code
-from videomac.data.decode import STATS, Columns, RowMaker, Span
+from videomac.data.decode import DECODER, STATS, Columns, RowMaker, Span
 from videomac.data.local import recipe_of
 from videomac.data.pairs import Recipe
 from videomac.data.plan import Plan
@@ -89,8 +89,8 @@ def batches(
 class DecodeActor:
     """Turns a block of spans into their columns, one at a time."""
 
-    def __init__(self, plan: Plan, recipe: Recipe, verdicts: Mapping[str, int]) -> None:
-        self._maker = RowMaker(plan, recipe, verdicts)
+    def __init__(self, plan: Plan, recipe: Recipe, verdicts: Mapping[str, int], target: str) -> None:
+        self._maker = RowMaker(plan, recipe, verdicts, target=target)
 
     def __call__(self, block: Mapping[str, np.ndarray]) -> Iterator[Columns]:
         """Columns of each span of the block, in order."""
@@ -285,7 +285,7 @@ def _dataset(
     tables = [pa.Table.from_pylist([dataclasses.asdict(span) for span in block]) for block in blocks]
     dataset = ray.data.from_arrow(tables).map_batches(
         DecodeActor,
-        fn_constructor_args=(plan, recipe_of(settings), verdicts),
+        fn_constructor_args=(plan, recipe_of(settings), verdicts, DECODER),
         batch_size=None,
         compute=ActorPoolStrategy(size=min(data.actors, len(blocks))),
         num_cpus=data.cpus_per_actor,

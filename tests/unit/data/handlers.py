@@ -42,6 +42,20 @@ def crashing_decoder(setup: dict[str, Any]):
     return wrapped
 
 
+def counting_decoder(setup: dict[str, Any]):
+    """The real decoder; adds a byte to a file beside the manifest for every opened clip."""
+    from videomac.data import isolated
+
+    handle = isolated.decoder(setup)
+
+    def wrapped(header: dict[str, Any], content: bytes):
+        with open(setup["data"]["manifest"] + ".count", "ab") as file:
+            file.write(b".")
+        return handle(header, content)
+
+    return wrapped
+
+
 def _act(what: str) -> None:
     if what == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)

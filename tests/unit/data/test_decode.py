@@ -56,7 +56,7 @@ def hostile(tmp_path_factory):
     names = [*(f"crash{i}" for i in range(2)), "good1", "good2", "hang"]
     videos = [write_video(folder / f"{name}.mp4") for name in names]
     manifest = write_shards(folder / "shards", videos, per_shard=3)
-    return pretrain_settings(manifest, **{"data.bounds.decode_timeout_s": 1.0})
+    return pretrain_settings(manifest, **{"data.bounds.decode_timeout_s": 0.5})
 
 
 def test_clips_that_crash_or_hang_cost_themselves_alone(hostile):

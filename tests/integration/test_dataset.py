@@ -1,0 +1,173 @@
+"""Rows through Ray Data: the same for any number of workers, through crashes, kills and window borders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests.unit.data.material import pretrain_settings, write_shards, write_video
+from videomac.data.codes import Code
+from videomac.data.local import iterate, recipe_of
+from videomac.data.plan import Plan
+from videomac.distributed import dataset
+from videomac.errors import ClusterError, DataError
+
+pytestmark = pytest.mark.integration
+CRASHING = "tests.unit.data.handlers:crashing_decoder"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Manifest of eight small clips in four shards."""
+    folder = tmp_path_factory.mktemp("clips")
+    videos = [write_video(folder / f"v{i}.mp4", 20 + 4 * i) for i in range(8)]
+    return write_shards(folder / "shards", videos)
+
+
+def settings_for(manifest, **dotted):
+    base = {"data.cpus_per_actor": 0.1, "data.block_steps": 2, "data.max_bad_share": 1.0}
+    return pretrain_settings(manifest, **{**base, **dotted})
+
+
+def collect(settings, plan, stop, world, **kwargs):
+    """{g: (frames, cells, key, code, seed)} of all ranks, and their streams."""
+    rows, streams = {}, []
+    for rank in range(world):
+        stream = dataset.batches(settings, plan, 0, stop, rank, world, **kwargs)
+        for batch in stream:
+            for i, g in enumerate(batch.g_b.tolist()):
+                if g >= 0:
+                    assert g not in rows, "used twice"
+                    frames, cells = batch.frames_b2hwc[i].numpy().tobytes(), batch.cells_bk[i].tolist()
+                    rows[g] = (frames, cells, batch.keys[i], int(batch.code_b[i]), int(batch.seed_b[i]))
+        streams.append(stream)
+        stream.close()
+    return rows, streams
+
+
+def plain(settings, plan, stop):
+    """The same without Ray."""
+    found = {}
+    for batch in iterate(plan, recipe_of(settings), 0, stop, 4):
+        for i, g in enumerate(batch.g_b.tolist()):
+            frames, cells = batch.frames_b2hwc[i].numpy().tobytes(), batch.cells_bk[i].tolist()
+            found[g] = (frames, cells, batch.keys[i], int(batch.code_b[i]), int(batch.seed_b[i]))
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_rows_are_bit_equal_for_1_2_and_5_workers_over_window_and_epoch_borders(ray_cluster, clips):
+    one = settings_for(clips)
+    plan = Plan.open(one.data, 0)
+    stop = (plan.rows_per_epoch // 16 + 2) * 16
+    expected = plain(one, plan, stop)
+    for world, blocks in ((1, 5), (2, 500), (5, 500)):
+        settings = one.with_values(**{"data.window_blocks": blocks})
+        rows, streams = collect(settings, plan, stop, world)
+        assert rows == expected, world
+        assert sum(stream.counters["rows"] for stream in streams) == stop
+        assert sum(stream.counters["clips"] for stream in streams) == stop // 2
+        assert all(not stream.bad_clips for stream in streams)
+
+
+def test_five_crashing_clips_in_one_block_cost_themselves_alone(ray_cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "DECODER", CRASHING)
+    names = [*(f"crash{i}" for i in range(5)), "good0", "good1"]
+    manifest = write_shards(tmp_path / "shards", [write_video(tmp_path / f"{name}.mp4") for name in names])
+    settings = settings_for(manifest, **{"data.block_steps": 100})
+    plan = Plan.open(settings.data, 0)
+    stop = plan.rows_per_epoch // 4 * 4
+    rows, (stream,) = collect(settings, plan, stop, 1)
+    expected = plain(settings, plan, stop)
+    assert list(rows) == list(range(stop)), "no row is lost, none moves"
+    for g, (frames, cells, key, code, seed) in rows.items():
+        bad = key.startswith("crash")
+        assert code == (Code.CRASH if bad else Code.GOOD)
+        assert (frames == expected[g][0]) != bad
+        assert (cells, key, seed) == (expected[g][1], expected[g][2], expected[g][4])
+    assert len(stream.verdicts) == 5
+    assert set(stream.bad_clips.values()) == {"crash"}
+    again, (second,) = collect(settings, plan, stop, 1, verdicts=stream.verdicts)
+    assert again == rows
+    assert second.counters["clips"] == sum(key.startswith("good") for _, _, key, _, _ in rows.values()) // 2
+
+
+def test_an_actor_killed_in_mid_row_loses_nothing(ray_cluster, clips):
+    settings = settings_for(clips, **{"data.block_steps": 4})
+    plan = Plan.open(settings.data, 0)
+    expected = plain(settings, plan, 64)
+    stream = dataset.batches(settings, plan, 0, 64, 0, 1)
+    rows = {}
+    for number, batch in enumerate(stream):
+        if number == 1:
+            os.kill(decode_actor(), signal.SIGKILL)
+        for i, g in enumerate(batch.g_b.tolist()):
+            rows[g] = (batch.frames_b2hwc[i].numpy().tobytes(), int(batch.code_b[i]))
+    stream.close()
+    assert rows == {g: (row[0], row[3]) for g, row in expected.items()}
+    assert not stream.bad_clips
+
+
+def decode_actor() -> int:
+    """Process id of a decode actor of this session: the parent of a decoding process below this one."""
+    parents = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as stat, open(f"/proc/{entry}/cmdline") as command:
+                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+                parents[int(entry)] = parent, "videomac.data.child" in command.read()
+        except OSError:
+            continue  # ended meanwhile
+    for pid, (parent, decodes) in parents.items():
+        ancestor = pid
+        while ancestor in parents and ancestor != os.getpid():
+            ancestor = parents[ancestor][0]
+        if decodes and ancestor == os.getpid():
+            return parent
+    raise AssertionError("no decode actor found")
+
+
+def test_too_many_bad_rows_stop_the_run_with_the_clips_names(ray_cluster, tmp_path, fixtures):
+    (tmp_path / "in").mkdir()
+    video = write_video(tmp_path / "in" / "good.mp4", 48)
+    manifest = write_shards(tmp_path / "shards", [video])
+    settings = settings_for(manifest, **{"data.gap_s": [3.0, 4.0], "data.max_bad_share": 0.5})
+    plan = Plan.open(settings.data, 0)
+    stream = dataset.batches(settings, plan, 0, 800, 0, 1)
+    with pytest.raises(
+        DataError, match=r"200 of 200 rows could not be decoded \(no_pair: 200\), .*max_bad_share = 0.5"
+    ):
+        list(stream)
+    stream.close()
+
+
+def test_a_shortage_of_cpus_is_an_error_that_names_the_keys(ray_cluster, clips):
+    settings = settings_for(clips, **{"data.cpus_per_actor": 400.0, "data.start_timeout_s": 2.0})
+    plan = Plan.open(settings.data, 0)
+    stream = dataset.batches(settings, plan, 0, 16, 0, 1)
+    begin = time.monotonic()
+    with pytest.raises(ClusterError, match=r"no CPU for 1 decode actors of 400 CPUs .* data\.cpus_per_actor"):
+        next(stream)
+    stream.close()
+    assert time.monotonic() - begin < 30
+
+
+def test_decoding_waits_for_a_slow_trainer(ray_cluster, clips, monkeypatch, tmp_path):
+    monkeypatch.setattr(dataset, "DECODER", "tests.unit.data.handlers:counting_decoder")
+    shutil.copytree(os.path.dirname(clips), tmp_path / "shards")
+    settings = settings_for(str(tmp_path / "shards" / "manifest.json"), **{"data.object_store_mb": 8})
+    values = {"train.micro_batch": 16, "data.image_size": [192, 192]}  # 3.4 MiB a batch
+    settings = settings.with_values(**values)
+    stream = dataset.batches(settings, Plan.open(settings.data, 0), 0, 16 * 60, 0, 1)
+    next(stream)
+    time.sleep(8)
+    counted = tmp_path / "shards" / "manifest.json.count"
+    openings = counted.stat().st_size
+    time.sleep(3)
+    assert counted.stat().st_size == openings, "decoding stands still"
+    assert openings * 2 <= 16 * 16, "a few batches ahead, of sixty"
+    stream.close()
