@@ -50,6 +50,7 @@ def test_official_scores_of_shifted_multi_object_masks(fixtures):
     assert_official(*scores, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared
 def test_official_scores_of_a_published_method(shared):
     expected = json.loads((shared / "davis" / "official_scores.json").read_text())["osvos_on_visible6"]
