@@ -124,7 +124,8 @@ def _records(
     while waiting or running:
         while waiting and len(running) < limit:
             job = waiting.pop()
-            task = _score_remotely.options(num_cpus=1, num_gpus=int(settings.gpu))
+            # "DEFAULT": beside, not inside, the placement group of a Tune trial that scores itself.
+            task = _score_remotely.options(num_cpus=1, num_gpus=int(settings.gpu), scheduling_strategy="DEFAULT")
             running[task.remote(job, weights[job.row.label], preset, settings)] = job
         (done,), _ = ray.wait(list(running))
         job = running.pop(done)
