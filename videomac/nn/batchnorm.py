@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -51,52 +52,89 @@ class SiteBatchNorm(nn.Module):
     def forward(self, x: Features, sites: Sites) -> Features:
         """Normalised per channel; the result keeps hidden sites at zero where they are stored."""
         x_bsc = x.flatten(1, -2)
-        mean_c, var_c = self.running_mean, self.running_var
         if self.training:
-            mean_c, var_c = self._batch_statistics(x_bsc, sites.weight(x))
-        scale_c = self.weight * torch.rsqrt(var_c + self.eps)
-        y_bsc = torch.addcmul(self.bias - mean_c * scale_c, x_bsc, scale_c)
-        return sites.keep(y_bsc.to(x.dtype).view_as(x))
-
-    def _batch_statistics(
-        self, x_bsc: Float[Tensor, "b s c"], weight_bs: Float[Tensor, "b s"] | None
-    ) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-        """Mean and biased variance over the counted sites (of all workers); running statistics follow (unbiased)."""
-        x_bsc = x_bsc.to(self.running_mean.dtype)
-        weight_bs1 = (torch.ones_like(x_bsc[..., 0]) if weight_bs is None else weight_bs.to(x_bsc.dtype)).unsqueeze(-1)
-        count = self._over_workers(weight_bs1.sum())
-        mean_c = self._over_workers((x_bsc * weight_bs1).sum((0, 1))) / count.clamp(min=1)
-        var_c = self._over_workers(((x_bsc - mean_c).square() * weight_bs1).sum((0, 1))) / count.clamp(min=1)
-        enough = count >= 2
-        if not _recomputing.get():
-            self._follow(mean_c.detach(), var_c.detach() * count / (count - 1).clamp(min=1), enough)
-        return torch.where(enough, mean_c, self.running_mean), torch.where(enough, var_c, self.running_var)
+            y_bsc, mean_c, var_c, count = _Normalise.apply(x_bsc, self, self.weight, self.bias, sites.weight(x))
+            if not _recomputing.get():
+                self._follow(mean_c, var_c, count)
+        else:
+            scale_c = self.weight * torch.rsqrt(self.running_var + self.eps)
+            shift_c = self.bias - self.running_mean * scale_c
+            y_bsc = torch.addcmul(shift_c.to(x.dtype), x_bsc, scale_c.to(x.dtype))
+        return sites.keep(y_bsc.view_as(x))
 
     @torch.no_grad()
-    def _follow(self, mean_c: Tensor, unbiased_c: Tensor, enough: Tensor) -> None:
-        step = self.momentum * enough
-        self.running_mean.lerp_(mean_c, step.to(mean_c.dtype))
-        self.running_var.lerp_(unbiased_c, step.to(mean_c.dtype))
+    def _follow(self, mean_c: Tensor, var_c: Tensor, count: Tensor) -> None:
+        """Running statistics follow those of the batch: the unbiased variance, as BatchNorm2d; not below 2 sites."""
+        enough = count >= 2
+        step = (self.momentum * enough).to(mean_c.dtype)
+        self.running_mean.lerp_(mean_c, step)
+        self.running_var.lerp_(var_c * count / (count - 1).clamp(min=1), step)
         self.num_batches_tracked.add_(enough)
 
-    def _over_workers(self, total: Tensor) -> Tensor:
-        return _SumOverWorkers.apply(total) if self.in_sync and dist.is_initialized() else total
 
+class _Normalise(torch.autograd.Function):
+    """(x - mean) / sqrt(var + eps) * weight + bias, also mean, biased variance and number of counted sites.
 
-class _SumOverWorkers(torch.autograd.Function):
-    """The sum of a tensor over all workers; its gradient is the sum of their gradients."""
+    Sites that are not counted are normalised too, and gradients pass through them, but not into the statistics.
+    """
 
     @staticmethod
-    def forward(ctx, total: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(
+        ctx: Any, x_bsc: Tensor, norm: SiteBatchNorm, weight_c: Tensor, bias_c: Tensor, counted_bs: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        everyone = x_bsc.shape[0] * x_bsc.shape[1]
+        ones_b1 = weight_c.new_ones(len(x_bsc), 1) if counted_bs is None else counted_bs.to(weight_c.dtype)
+        count = _over_workers(norm, ones_b1.sum() * (everyone // ones_b1.numel()))
+        enough = count >= 2
+        batch_c = _over_workers(norm, _total(x_bsc, counted_bs)) / count.clamp(min=1)
+        mean_c = torch.where(enough, batch_c, norm.running_mean)
+        centred_bsc = x_bsc - mean_c.to(x_bsc.dtype)
+        batch_c = _over_workers(norm, _total(centred_bsc * centred_bsc, counted_bs)) / count.clamp(min=1)
+        var_c = torch.where(enough, batch_c, norm.running_var)
+        inverse_c = torch.rsqrt(var_c + norm.eps)
+        ctx.save_for_backward(centred_bsc, weight_c, inverse_c, count, counted_bs)
+        ctx.norm = norm
+        ctx.mark_non_differentiable(mean_c, var_c, count)
+        y_bsc = torch.addcmul(bias_c.to(x_bsc.dtype), centred_bsc, (weight_c * inverse_c).to(x_bsc.dtype))
+        return y_bsc, mean_c, var_c, count
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        centred_bsc, weight_c, inverse_c, count, counted_bs = ctx.saved_tensors
+        grad_bsc = grads[0]
+        grad_bias = _total(grad_bsc, None)
+        grad_weight = _total(grad_bsc * centred_bsc, None) * inverse_c
+        enough = (count >= 2) / count.clamp(min=1)
+        scale_c = weight_c * inverse_c
+        through_mean_c = -scale_c * _over_workers(ctx.norm, grad_bias) * enough
+        through_var_c = -scale_c * inverse_c * _over_workers(ctx.norm, grad_weight) * enough
+        if counted_bs is None:
+            statistics_bsc = torch.addcmul(
+                through_mean_c.to(grad_bsc.dtype), centred_bsc, through_var_c.to(grad_bsc.dtype)
+            )
+        else:
+            counted_bs1 = counted_bs.to(weight_c.dtype).unsqueeze(-1)
+            mean_part, var_part = (counted_bs1 * part_c for part_c in (through_mean_c, through_var_c))
+            statistics_bsc = torch.addcmul(mean_part.to(grad_bsc.dtype), centred_bsc, var_part.to(grad_bsc.dtype))
+        return torch.addcmul(statistics_bsc, grad_bsc, scale_c.to(grad_bsc.dtype)), None, grad_weight, grad_bias, None
+
+
+def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | None) -> Float[Tensor, " c"]:
+    """Sum over the counted sites, at least in float32."""
+    dtype = torch.promote_types(x_bsc.dtype, torch.float32)
+    if counted_bs is None:
+        return x_bsc.sum((0, 1), dtype=dtype)
+    if counted_bs.shape[1] == 1:
+        return (x_bsc.sum(1, dtype=dtype) * counted_bs).sum(0)
+    return (x_bsc * counted_bs.unsqueeze(-1)).sum((0, 1), dtype=dtype)
+
+
+def _over_workers(norm: SiteBatchNorm, total: Tensor) -> Tensor:
+    """The sum over all workers, where the norm is in sync."""
+    if norm.in_sync and dist.is_initialized():
         total = total.clone()
         dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # noqa: ARG004
-        grad = grad.clone()
-        dist.all_reduce(grad)
-        return grad
+    return total
 
 
 def sync_batchnorm(network: nn.Module, in_sync: bool = True) -> None:

@@ -91,7 +91,7 @@ def _weight_gradient(
         x_yxnc = gather(x_bkttc, neighbours.canvas(t).permute(1, 2, 0))
         kernel_nctt, padding = gather(grad_bkttc, neighbours.canvas(t)).permute(0, 3, 1, 2), reach
     n = kernel_nctt.shape[0]
-    x_1qyx = x_yxnc.flatten(2).permute(2, 0, 1).unsqueeze(0)
+    x_1qyx = x_yxnc.flatten(2).unsqueeze(0).permute(0, 3, 1, 2)
     kernel_q1tt = kernel_nctt.reshape(n * c, 1, *kernel_nctt.shape[2:])
     taps_1qpp = F.conv2d(x_1qyx, kernel_q1tt, stride=dilation, padding=padding, groups=n * c)
     return taps_1qpp.permute(0, 2, 3, 1).reshape(size, size, n, c).sum(2).permute(2, 0, 1).unsqueeze(1)

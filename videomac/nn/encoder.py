@@ -5,12 +5,14 @@ Shape letters: b batch, c channels, h w pixels, k visible cells, t sites along o
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from videomac.nn.batchnorm import recomputing
 from videomac.nn.layers import Sites, drop_path_rates, drop_path_scales
 from videomac.nn.masked import MaskedSites
 from videomac.nn.packed import PackedSites
@@ -78,7 +80,9 @@ class Encoder(nn.Module):
         """Residual blocks one after another, recomputed in the backward pass where the configuration says so."""
         for block, scale_b in zip(blocks, scales, strict=True):
             if self.gradient_checkpointing and self.training:
-                x = checkpoint(block, x, sites, scale_b, use_reentrant=False, preserve_rng_state=False)
+                x = checkpoint(
+                    block, x, sites, scale_b, use_reentrant=False, preserve_rng_state=False, context_fn=_contexts
+                )
             else:
                 x = block(x, sites, scale_b)
         return x
@@ -87,3 +91,8 @@ class Encoder(nn.Module):
         """Drop-path scales of the blocks, stage by stage."""
         scales = list(drop_path_scales(uniform_bl, drop_path_rates(self.drop_path, self.num_blocks)))
         return [scales[sum(self.depths[:i]) : sum(self.depths[: i + 1])] for i in range(len(self.depths))]
+
+
+def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Around a block's forward pass, and around its second one in the backward pass."""
+    return nullcontext(), recomputing()

@@ -36,7 +36,7 @@ class Sites(Protocol):
         """3x3 maximum at stride 2 over visible sites."""
 
     def weight(self, x: Any, /) -> Any:
-        """(b, s): 1 for the sites that take part in a norm over the batch; None: all of them."""
+        """(b, s) or, for all sites of a row alike, (b, 1): 1 where they take part in norms over the batch; None: all."""
 
     def pack(self, x: Any, /) -> Any:
         """The map as packed cells (b, k, t, t, c)."""

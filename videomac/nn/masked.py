@@ -1,6 +1,6 @@
 """The reference: dense convolutions, hidden sites set to zero again after each (as SparK, ICLR 2023, computes it).
 
-Slow and obvious; `packed` and `minkowski` are held to it, forward and backward. Selection is by `torch.where`, never by
+Slow and obvious; `packed` and `minkowski` are held to it, forward and backward. Selection is by `masked_fill`, never by
 multiplication, so that not even a NaN in a hidden pixel passes.
 
 Shape letters: b batch, h w sites, c o channels in and out, k visible cells, t sites along one side of a cell.
@@ -27,7 +27,7 @@ class MaskedSites:
         if self.cells_bk is None:
             return x_bhwc
         visible_bhw = visible_sites(self.cells_bk, self.grid, x_bhwc.shape[1] // self.grid[0])
-        return torch.where(visible_bhw.unsqueeze(-1), x_bhwc, 0.0)
+        return x_bhwc.masked_fill(~visible_bhw.unsqueeze(-1), 0.0)
 
     def image(self, x_bchw: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:
         """The image as the first map."""
@@ -48,7 +48,7 @@ class MaskedSites:
         x_bchw = x_bhwc.permute(0, 3, 1, 2)
         if self.cells_bk is not None:
             visible_bhw = visible_sites(self.cells_bk, self.grid, x_bhwc.shape[1] // self.grid[0])
-            x_bchw = torch.where(visible_bhw.unsqueeze(1), x_bchw, -torch.inf)
+            x_bchw = x_bchw.masked_fill(~visible_bhw.unsqueeze(1), -torch.inf)
         return self.keep(F.max_pool2d(x_bchw, 3, 2, 1).permute(0, 2, 3, 1))
 
     def weight(self, x_bhwc: Float[Tensor, "b h w c"]) -> Float[Tensor, "b s"]:

@@ -18,10 +18,12 @@ from torch import Tensor
 from videomac.nn.masking import Grid
 
 
-def gather(x_bkttc: Float[Tensor, "b k t t c"], table: Shaped[Tensor, "..."]) -> Float[Tensor, "... c"]:
-    """Rows of the packed map in the table's shape; row r (one past the last) is zero."""
+def gather(
+    x_bkttc: Float[Tensor, "b k t t c"], table: Shaped[Tensor, ...], fill: float = 0.0
+) -> Float[Tensor, "... c"]:
+    """Rows of the packed map in the table's shape; row r (one past the last) holds `fill`."""
     x_rc = x_bkttc.reshape(-1, x_bkttc.shape[-1])
-    padded_rc = torch.cat([x_rc, x_rc.new_zeros(1, x_rc.shape[1])])
+    padded_rc = torch.cat([x_rc, x_rc.new_full((1, x_rc.shape[1]), fill)])
     return padded_rc.index_select(0, table.reshape(-1)).view(*table.shape, -1)
 
 
@@ -32,7 +34,7 @@ class Neighbours:
         self.cells_bk, self.grid = cells_bk, grid
         self._made: dict[tuple[object, ...], Tensor] = {}
 
-    def _once(self, key: tuple[object, ...], make) -> Tensor:  # noqa: ANN001
+    def _once(self, key: tuple[object, ...], make) -> Tensor:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

@@ -10,15 +10,18 @@ sites, h w sites of the whole map, c o channels in and out, p side of a kernel.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videomac.nn.convolution import max_pool, stem_conv, taps_conv
 from videomac.nn.depthwise import depthwise_conv
-from videomac.nn.masking import Grid, pack, unpack
+from videomac.nn.masking import Grid
 from videomac.nn.neighbours import Neighbours
 from videomac.patches import patchify
+
+FEW_CHANNELS = 4
+"""Up to so many input channels a kernel larger than one site runs by tiles: the table of its taps would cost more."""
 
 
 class PackedSites:
@@ -49,25 +52,16 @@ class PackedSites:
             return _conv_inside(x_bkttc, layer)
         if layer.groups == layer.in_channels:
             return depthwise_conv(x_bkttc, layer, self.neighbours)
-        x_bchw = unpack(x_bkttc, self.cells_bk, self.grid).permute(0, 3, 1, 2)
-        if layer.padding == "same":
-            y_bohw = F.conv2d(F.pad(x_bchw, (0, 1, 0, 1)), layer.weight, layer.bias)
-        else:
-            y_bohw = layer(x_bchw)
-        return pack(y_bohw.permute(0, 2, 3, 1), self.cells_bk, self.grid)
+        by_tiles = layer.in_channels <= FEW_CHANNELS and layer.dilation[0] == 1
+        return (stem_conv if by_tiles else taps_conv)(x_bkttc, layer, self.neighbours)
 
     def max_pool(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k u u c"]:
         """3x3 maximum at stride 2 over visible neighbours."""
-        visible_bhwc = unpack(torch.ones_like(x_bkttc[..., :1]), self.cells_bk, self.grid)
-        x_bhwc = torch.where(visible_bhwc > 0, unpack(x_bkttc, self.cells_bk, self.grid), -torch.inf)
-        y_bhwc = F.max_pool2d(x_bhwc.permute(0, 3, 1, 2), 3, 2, 1).permute(0, 2, 3, 1)
-        return pack(y_bhwc, self.cells_bk, self.grid)
+        return max_pool(x_bkttc, self.neighbours)
 
-    def weight(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b s"] | None:
-        """1 for the sites that take part in a norm over the batch; None: all of them."""
-        if self.valid_b is None:
-            return None
-        return self.valid_b.to(x_bkttc.dtype).unsqueeze(1).expand(-1, x_bkttc[0, ..., 0].numel())
+    def weight(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b 1"] | None:
+        """1 for the rows whose sites take part in a norm over the batch; None: all of them."""
+        return None if self.valid_b is None else self.valid_b.to(x_bkttc.dtype).unsqueeze(1)
 
     def pack(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
         """Packed already."""
