@@ -21,6 +21,7 @@ from videomac.errors import StorageError
 
 T = TypeVar("T")
 PICTURES_READ = 6
+CLIPS_READ = 4
 PICTURE_ARRAYS = ("input", "visible", "online", "target")
 
 
@@ -42,7 +43,7 @@ class RunFolder:
     card: dict[str, Any] | None = None
     evaluation: dict[str, Any] | None = None
     propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    """By clip, what `evaluation/pictures/CLIP.npz` holds."""
+    """By clip, what `evaluation/pictures/CLIP.npz` holds; of many clips the first `CLIPS_READ` by name."""
     unreadable: list[str] = field(default_factory=list)
 
     @property
@@ -185,8 +186,6 @@ def _step(name: str) -> int | None:
 
 
 def _propagations(reader: Reader) -> dict[str, dict[str, np.ndarray]]:
-    read = {
-        name: reader.arrays(name, ("frames", "frame_ids", "truth"))
-        for name in reader.names("evaluation/pictures/*.npz")
-    }
+    names = reader.names("evaluation/pictures/*.npz")[:CLIPS_READ]
+    read = {name: reader.arrays(name, ("frames", "frame_ids")) for name in names}
     return {name.rpartition("/")[2].removesuffix(".npz"): arrays for name, arrays in read.items() if arrays is not None}

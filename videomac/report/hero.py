@@ -16,7 +16,7 @@ from videomac.errors import StorageError
 from videomac.report.figures import INK, MUTED
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.page import write_bytes
-from videomac.report.pictures import overlay
+from videomac.report.pictures import drawn_frames
 from videomac.report.scores import Scores, read_scores
 
 if TYPE_CHECKING:
@@ -86,10 +86,12 @@ def _propagation_rows(run: RunFolder, scores: Scores | None) -> list[Row]:
     names = {0: "pretrained"}
     rows = []
     for row in shown:
-        key = f"prediction_{row}"
-        groups = [_frames(run.propagations[clip], key) for clip in clips if key in run.propagations[clip]]
+        groups = [_frames(run.propagations[clip], f"prediction_{row}") for clip in clips]
         label = f"{names.get(row, 'random weights')}\n{scores.title} {scores.rows[row]['scores'][scores.headline]:.2f}"
-        rows.append(Row(label, groups))
+        if all(groups):
+            rows.append(Row(label, groups))
+    if not rows:
+        return []
     heading = "Its frozen features then carry the mask of a clip's first frame through the clip"
     captions = [text for clip in clips for text in _frame_captions(run.propagations[clip])]
     rows[0] = Row(rows[0].name, rows[0].groups, heading)
@@ -102,7 +104,8 @@ def _chosen(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _frames(arrays: dict[str, np.ndarray], key: str) -> list[np.ndarray]:
-    return [overlay(arrays["frames"][i], arrays[key][i]) for i in _chosen(arrays)]
+    drawn = drawn_frames(arrays, key)
+    return [drawn[i] for i in _chosen(arrays)] if drawn else []
 
 
 def _frame_captions(arrays: dict[str, np.ndarray]) -> list[str]:

@@ -73,12 +73,20 @@ def reconstructions(arrays: Mapping[str, np.ndarray], limit: int = 6) -> list[Re
 def propagation(clip: str, arrays: Mapping[str, np.ndarray], labels: Sequence[str]) -> Propagation:
     """A clip's pictures file as strips: frames by time from left to right, truth first, then each set in `labels`."""
     rows = [("truth", "truth"), *((f"prediction_{i}", label) for i, label in enumerate(labels))]
-    return Propagation(clip, [(label, _frames(arrays, key)) for key, label in rows if key in arrays])
+    drawn = [(label, drawn_frames(arrays, key)) for key, label in rows]
+    captions = [f"frame {at}" for at in arrays["frame_ids"]]
+    return Propagation(clip, [(label, _strip(frames, captions)) for label, frames in drawn if frames])
 
 
-def _frames(arrays: Mapping[str, np.ndarray], key: str) -> Strip:
-    frames = zip(arrays["frames"], arrays[key], arrays["frame_ids"], strict=True)
-    return [(image_data_uri(overlay(frame, labels)), f"frame {at}") for frame, labels, at in frames]
+def drawn_frames(arrays: Mapping[str, np.ndarray], key: str) -> list[np.ndarray]:
+    """A clip's frames with the label maps `key` over them, or as they came drawn (`drawn_KEY`); none without either."""
+    if f"drawn_{key}" in arrays:
+        return list(arrays[f"drawn_{key}"])
+    return [overlay(frame, labels) for frame, labels in zip(arrays["frames"], arrays.get(key, ()), strict=False)]
+
+
+def _strip(frames: Sequence[np.ndarray], captions: Sequence[str]) -> Strip:
+    return [(image_data_uri(frame), caption) for frame, caption in zip(frames, captions, strict=True)]
 
 
 def _to_size(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -26,3 +26,16 @@ def test_objects_have_different_colours_and_labels_any_size() -> None:
     assert drawn.shape == frame.shape
     assert (drawn[8, 8] == pictures.PALETTE[0]).all()
     assert (drawn[24, 32] == pictures.PALETTE[1]).all()
+
+
+def test_a_clip_shows_label_maps_or_what_was_drawn_of_them() -> None:
+    frames, ids = np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 7])
+    labels = np.ones((2, 8, 8), np.uint8)
+    masks = pictures.propagation(
+        "a", {"frames": frames, "frame_ids": ids, "truth": labels, "prediction_1": labels}, ["x", "y"]
+    )
+    assert [label for label, _ in masks.rows] == ["truth", "y"]
+    assert [caption for _, caption in masks.rows[0][1]] == ["frame 0", "frame 7"]
+    drawn = {"frames": frames, "frame_ids": ids, "drawn_prediction_0": frames + 9}
+    assert (pictures.drawn_frames(drawn, "prediction_0")[1] == 9).all()
+    assert [label for label, _ in pictures.propagation("b", drawn, ["x"]).rows] == ["x"]
