@@ -91,6 +91,9 @@ class Worker:
         self._show(stage="pretrain: waiting for the first batch", steps=extent.steps)
         with contextlib.closing(self._open_batches()) as self._source:
             loop.run(self.state, self._source, self)
+        self._show(
+            stage="pretrain: waiting for the last checkpoint" + (" and its score" if self.settings.probe else "")
+        )
 
     def _open_batches(self) -> BatchStream:
         """From the next row on; the last step may reach beyond the run's rows where E was rescaled."""

@@ -20,16 +20,17 @@ STEPS = 2
 SETTINGS = {"train__batch_size": 8, "train__micro_batch": 2, "optim__warmup_share": 0.0, "optim__blr": 0.1}
 
 
-def rank_rows(step: int, rank: int, world: int) -> list[range]:
-    """Row numbers of each micro-step, as the data path deals them."""
-    starts = [step * 8 + (micro * world + rank) * 2 for micro in range(8 // (2 * world))]
-    return [range(start, start + 2) for start in starts]
+def rank_rows(step: int, rank: int, world: int, size: int) -> list[range]:
+    """Row numbers of each micro-step of `size` rows, as the data path deals them."""
+    starts = [step * 8 + (micro * world + rank) * size for micro in range(8 // (size * world))]
+    return [range(start, start + size) for start in starts]
 
 
 def train(rank: int, world: int, steps: int, **changes):
     state = make_state(make_settings(**SETTINGS | changes), world)
-    reports = [train_step(state, iter([make_batch(r, BAD) for r in rank_rows(s, rank, world)])) for s in range(steps)]
-    return state, reports
+    size = state.settings.train.micro_batch
+    rows = [rank_rows(step, rank, world, size) for step in range(steps)]
+    return state, [train_step(state, iter([make_batch(r, BAD) for r in step_rows])) for step_rows in rows]
 
 
 def run_rank(rank: int, world: int, folder: str, changes: dict) -> None:
@@ -84,9 +85,19 @@ def test_ranks_hold_bit_equal_networks(both):
 def test_running_statistics_are_averaged_so_that_targets_agree():
     first, second = in_two_ranks(model__encoder={"name": "resnet18"})
 
-    statistics = [name for name in first["target"] if "running" in name]
-    assert statistics
+    assert [name for name in first["target"] if "running" in name]
     assert all(torch.equal(first["target"][name], second["target"][name]) for name in first["target"])
+
+
+@pytest.mark.slow
+def test_synced_batchnorm_gives_the_weights_of_one_process():
+    changes = {"model__encoder": {"name": "resnet18"}, "train__sync_batchnorm": True}
+    one, _ = train(0, 1, STEPS, **changes, train__micro_batch=8)
+
+    first, _ = in_two_ranks(**changes, train__micro_batch=4)
+
+    for name, tensor in one.online.state_dict().items():
+        torch.testing.assert_close(first["online"][name], tensor, rtol=1e-2, atol=2e-4, msg=name)
 
 
 def test_all_ranks_stop_alike_and_name_the_keys_of_both():

@@ -1,0 +1,274 @@
+"""Training under Ray Train against the same loop without Ray, two workers against one, and waiting for data.
+
+.venv/bin/python benchmarks/training.py [--quick]
+
+Every comparison is made inside one run with one thread per worker. `--quick` takes fewer steps of a smaller network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import torch
+from ray.train.torch import TorchConfig, TorchTrainer
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from videomac import config
+from videomac.config.provenance import provenance
+from videomac.data.batch import Batch
+from videomac.pretrain import loop
+from videomac.pretrain.setup import build_state, derive_extent
+from videomac.pretrain.step import StepReport, train_step
+
+SIZE, ROWS_IN_EPOCH = 160, 1000
+
+
+def make_settings(steps: int, rows: int, name: str = "convnextv2_atto", **changes: Any) -> config.Pretrain:
+    """The quickstart's network; rows are pairs of one step."""
+    tree = {
+        "run": {"name": "benchmark", "storage": "unused"},
+        "data": {"manifest": "none", "image_size": [SIZE, SIZE]},
+        "model": {"encoder": {"name": name}, "decoder_dim": 256},
+        "train": {"batch_size": rows, "micro_batch": rows, "steps": steps},
+        "log": {"every_steps": 5, "writers": []},
+        "checkpoint": {"every_steps": 1_000_000},
+    }
+    return config.validate(config.Pretrain, tree, "benchmark").with_values(**changes)
+
+
+class Repeated(Iterator[Batch]):
+    """The same decoded rows again and again: costs nothing, so that the loop alone is measured."""
+
+    wait_s = 0.0
+
+    def __init__(self, settings: config.Pretrain) -> None:
+        rng, rows = np.random.default_rng(0), settings.train.micro_batch
+        cells = (SIZE // settings.model.cell) ** 2
+        keep = int(cells * (1 - settings.model.mask_ratio))
+        self._batch = Batch.collate(
+            {
+                "frames": rng.integers(0, 256, (rows, 2, SIZE, SIZE, 3), np.uint8),
+                "cells": np.sort(np.stack([rng.permutation(cells)[:keep] for _ in range(rows)]), 1),
+                "g": np.arange(rows),
+                "code": np.zeros(rows),
+                "seed": np.arange(rows),
+                "key": ["clip"] * rows,
+            }
+        )
+
+    def __next__(self) -> Batch:
+        return self._batch
+
+
+class Clock:
+    """A host of the loop that does nothing but note when each step ended."""
+
+    def __init__(self) -> None:
+        self.ends_s = [time.perf_counter()]
+
+    def stepped(self, report: StepReport) -> None:  # noqa: ARG002
+        """Notes the time."""
+        self.ends_s.append(time.perf_counter())
+
+    def log(self, line: dict[str, Any], report: StepReport) -> None:
+        """Nothing."""
+
+    def draw(self, report: StepReport) -> None:
+        """Nothing."""
+
+    def checkpoint(self, line: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def held_out(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+    def must_save_now(self) -> bool:
+        """Never."""
+        return False
+
+
+class RayClock(Clock):
+    """What a worker of ours asks of Ray Train while it trains."""
+
+    def must_save_now(self) -> bool:
+        """Asked as often as training asks."""
+        return len(self.ends_s) % 5 == 0 and ray.train.get_preemption_info() is not None
+
+
+def step_seconds(settings: config.Pretrain, world: int = 1, host: Clock | None = None) -> list[float]:
+    """Seconds of each step after the first three."""
+    torch.set_num_threads(1)
+    state = build_state(settings, derive_extent(settings, ROWS_IN_EPOCH, world), torch.device("cpu"))
+    host = host or Clock()
+    loop.run(state, Repeated(settings), host)
+    return list(np.diff(host.ends_s)[3:])
+
+
+def in_ray_train(task: dict[str, Any]) -> list[float]:
+    """The train function: the same loop."""
+    settings = config.Pretrain.model_validate_json(task["config"])
+    seconds = step_seconds(settings, ray.train.get_context().get_world_size(), RayClock())
+    ray.train.report({"done": True})
+    return seconds
+
+
+def under_ray_train(settings: config.Pretrain, workers: int) -> list[float]:
+    """Seconds of worker 0's steps."""
+    with tempfile.TemporaryDirectory() as storage:
+        trainer = TorchTrainer(
+            in_ray_train,
+            train_loop_config={"config": settings.model_dump_json()},
+            scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
+            torch_config=TorchConfig(backend="gloo"),
+            run_config=ray.train.RunConfig(name="b", storage_path=storage),
+        )
+        return trainer.fit().return_value or []
+
+
+def matmul_gflops() -> float:
+    """This machine's single-thread float32 rate: the best of several 1024 x 1024 products."""
+    torch.set_num_threads(1)
+    a = torch.randn(1024, 1024)
+    best = min(_seconds(lambda: a @ a) for _ in range(10))
+    return 2 * 1024**3 / best / 1e9
+
+
+def step_gflop(settings: config.Pretrain) -> float:
+    """Arithmetic of one step's matrix products and convolutions, forward and backward."""
+    state = build_state(settings, derive_extent(settings, ROWS_IN_EPOCH, 1), torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        train_step(state, Repeated(settings))
+    return counter.get_total_flops() / 1e9
+
+
+def _seconds(call: Any) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def compare_loops(quick: bool) -> list[dict[str, Any]]:
+    """One worker under Ray Train against no Ray, before and after it; then two workers with half the rows each."""
+    settings = make_settings(25 if quick else 100, 8 if quick else 16)
+    begin = statistics.median(step_seconds(settings))
+    one = statistics.median(under_ray_train(settings, 1))
+    end = statistics.median(step_seconds(settings))
+    plain = min(begin, end)
+    half = settings.train.batch_size // 2
+    two = statistics.median(under_ray_train(settings.with_values(**{"train.micro_batch": half}), 2))
+    rate = step_gflop(settings) / plain
+    peak = matmul_gflops()
+    return [
+        row(
+            "steps/s, Ray Train with 1 worker", plain / one, "the same loop without Ray", 0.97, f"{1 / one:.2f} steps/s"
+        ),
+        row(
+            "steps/s, 2 workers",
+            one / two,
+            "1 worker, same effective batch",
+            None,
+            f"{1 / two:.2f} steps/s; limits: {os.cpu_count()} cores, all gradients through gloo each step, "
+            "optimiser and EMA on every worker",
+        ),
+        row(
+            "arithmetic rate of a step",
+            rate / peak,
+            f"matmul, {peak:.0f} GFLOP/s on one thread",
+            None,
+            f"{rate:.1f} GFLOP/s",
+        ),
+    ]
+
+
+def endurance(steps: int) -> list[dict[str, Any]]:
+    """Step time and memory of a long run of a small batch: the last tenth against the first after warming up."""
+    from videomac.pretrain.metrics import memory_mb
+
+    settings = make_settings(steps, 2)
+    device = torch.device("cpu")
+    state = build_state(settings, derive_extent(settings, ROWS_IN_EPOCH, 1), device)
+    batches, seconds, memory = Repeated(settings), [], []
+    for _ in range(steps):
+        seconds.append(_seconds(lambda: train_step(state, itertools.islice(batches, 1))))
+        memory.append(memory_mb(device))
+    tenth = steps // 10
+    first, last = statistics.median(seconds[tenth : 2 * tenth]), statistics.median(seconds[-tenth:])
+    grown = memory[-1] - memory[tenth]
+    return [
+        row(f"step time, last tenth of {steps}", first / last, "the second tenth", 0.9, f"{1000 * last:.1f} ms"),
+        row(f"memory after {steps} steps", memory[tenth] / memory[-1], "after a tenth", 0.97, f"{grown:+.1f} MiB"),
+    ]
+
+
+def waiting(quick: bool) -> list[dict[str, Any]]:
+    """The quickstart's training on its own shards: share of time that is not blocked in `next(batch)`."""
+    from shards.build import build_shards
+    from videomac.distributed.launch import pretrain
+
+    quickstart = config.load(config.Quickstart, "configs/quickstart.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = f"{folder}/shards/manifest.json"
+        build_shards(quickstart.shards.model_copy(update={"out": f"{folder}/shards"}))
+        settings = quickstart.pretrain.with_values(
+            **{
+                "data.manifest": manifest, "run.storage": folder, "run.name": "waiting", "log.writers": [],
+                "train.steps": 8 if quick else 60, "checkpoint.every_steps": 1_000_000,
+            }
+        )  # fmt: skip
+        metrics = pretrain(settings).metrics
+    steps_per_s = 1 / metrics["step_s"]
+    share = 1 - metrics["wait_share_total"]
+    return [
+        row(
+            "quickstart, time not blocked in next(batch)",
+            share,
+            "wall time after step 1",
+            0.95,
+            f"{steps_per_s:.2f} steps/s",
+        )
+    ]
+
+
+def row(case: str, ratio: float, against: str, at_least: float | None, note: str = "") -> dict[str, Any]:
+    """One line of the table and of the JSON."""
+    ok = at_least is None or ratio >= at_least
+    return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok, "note": note}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs all comparisons; returns 1 if one falls short."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute; figures are rougher")
+    quick = parser.parse_args(argv).quick
+    rows = endurance(100 if quick else 2000)
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    rows += compare_loops(quick) + waiting(quick)
+    ray.shutdown()
+    table = Table(*("case", "ratio", "against", "at least", "note"))
+    for line in rows:
+        table.add_row(line["case"], str(line["ratio"]), line["against"], str(line["at_least"] or "-"), line["note"])
+    Console(width=160).print(table)
+    machine = f"{os.cpu_count()} x {platform.processor() or platform.machine()}"
+    print(json.dumps({"benchmark": "training", "machine": machine, "commit": provenance()["commit"], "rows": rows}))
+    return 0 if all(line["ok"] for line in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
