@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from videomac.nn.batchnorm import recomputing
 from videomac.nn.layers import Sites, drop_path_rates, drop_path_scales
 from videomac.nn.masked import MaskedSites
+from videomac.nn.minkowski import MinkowskiSites
 from videomac.nn.packed import PackedSites
 from videomac.patches import grid_of
 
@@ -22,7 +23,7 @@ from videomac.patches import grid_of
 class Encoder(nn.Module):
     """A masked ConvNet. Subclasses hold the parameters under timm's names and write `trunk`."""
 
-    BACKENDS: ClassVar[dict[str, Any]] = {"packed": PackedSites, "masked": MaskedSites}
+    BACKENDS: ClassVar[dict[str, Any]] = {"packed": PackedSites, "masked": MaskedSites, "minkowski": MinkowskiSites}
 
     dims: tuple[int, ...]
     """Channels of the four stages."""

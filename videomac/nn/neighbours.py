@@ -73,7 +73,7 @@ class Neighbours:
 
         def make() -> Tensor:
             down, across = self.grid
-            row, column = self._corner(t)
+            row, column = self.corner(t)
             inside = torch.arange(t, device=row.device)
             sample = torch.arange(len(row), device=row.device).view(-1, 1, 1, 1)
             place = (sample * down * t + row + inside.view(-1, 1)) * across * t + column + inside
@@ -85,7 +85,7 @@ class Neighbours:
         """Each visible cell with `reach` sites around it."""
 
         def make() -> Tensor:
-            row, column = self._corner(t)
+            row, column = self.corner(t)
             around = torch.arange(-reach, t + reach, device=row.device)
             table = self._rows(*torch.broadcast_tensors(row + around.view(-1, 1), column + around), t)
             return table.flatten(0, 1)
@@ -96,7 +96,7 @@ class Neighbours:
         """For each output site the rows under the kernel's taps, row by row; `before`: padding above and left."""
 
         def make() -> Tensor:
-            row, column = (place.unsqueeze(-1) for place in self._corner(t))
+            row, column = (place.unsqueeze(-1) for place in self.corner(t))
             first = torch.arange(0, t, stride, device=row.device) - before
             tap = torch.arange(size, device=row.device) * dilation
             row = row + first.view(-1, 1, 1) + tap.repeat_interleave(size)
@@ -105,7 +105,7 @@ class Neighbours:
 
         return self._once(("taps", t, size, stride, dilation, before), make)
 
-    def _corner(self, t: int) -> tuple[Int64[Tensor, "b k 1 1"], Int64[Tensor, "b k 1 1"]]:
-        """Row and column of each visible cell's first site."""
+    def corner(self, t: int) -> tuple[Int64[Tensor, "b k 1 1"], Int64[Tensor, "b k 1 1"]]:
+        """Row and column of each visible cell's first site, in sites."""
         cells = self.cells_bk.unsqueeze(-1).unsqueeze(-1)
         return cells // self.grid[1] * t, cells % self.grid[1] * t
