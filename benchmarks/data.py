@@ -1,0 +1,363 @@
+"""Pairs per second from shards to batches, against torch DataLoader + webdataset with the same decoder and crop.
+
+.venv/bin/python benchmarks/data.py [--quick]
+
+Two decoding processes on each side, the same shards, taking turns in one run. Also: where the time goes, what
+re-encoding brings, ten times the shards with memory watched, the pause at a window's border, and the plan over a
+synthetic index of 50 million samples (5 million with --quick).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import torch
+import torch.utils.data
+import webdataset
+from rich.console import Console
+from rich.table import Table
+
+from shards.build import build_shards
+from videomac import config
+from videomac.config.assets import SAMPLES
+from videomac.config.provenance import provenance
+from videomac.data import index
+from videomac.data.local import recipe_of
+from videomac.data.manifest import Manifest, Shard
+from videomac.data.pairs import Recipe, Slot, make_pairs
+from videomac.data.plan import Plan
+from videomac.data.samples import Sample
+from videomac.data.storage import Storage
+from videomac.distributed.dataset import BatchStream, batches
+
+PROCESSES = 2
+SIZE = 224
+ROWS = 16
+
+
+def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
+    """The defaults of pretraining: 224 px, two pairs from an opened clip."""
+    tree = {
+        "run": {"name": "benchmark"},
+        "data": {"manifest": manifest, "image_size": [SIZE, SIZE], "actors": PROCESSES, "pairs_per_second": 2.0},
+        "train": {"steps": 1, "batch_size": ROWS, "micro_batch": ROWS},
+    }
+    return config.validate(config.Pretrain, tree, "benchmark").with_values(**dotted)
+
+
+# ---- ours and theirs ------------------------------------------------------------------------------------------------
+
+
+class Ours:
+    """Batches through the plan, Ray Data's actors and their decoding processes."""
+
+    def __init__(self, settings: config.Pretrain, most_rows: int) -> None:
+        self.plan = Plan.open(settings.data, 0)
+        self.stream: BatchStream = batches(settings, self.plan, 0, most_rows, 0, 1)
+        next(self.stream)
+
+    def pairs_per_s(self, rows: int) -> float:
+        """Over the next `rows` rows."""
+        begin = time.perf_counter()
+        for _ in range(rows // ROWS):
+            next(self.stream)
+        return rows / (time.perf_counter() - begin)
+
+
+class WebdatasetPairs:
+    """What a webdataset user writes: read tars in order, decode two pairs of every clip, shuffle nothing."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def __call__(self, samples: Iterator[dict[str, Any]]) -> Iterator[torch.Tensor]:
+        """Pairs (2, h, w, 3), two of every clip."""
+        for number, sample in enumerate(samples):
+            about = json.loads(sample["json"])
+            known = Sample(sample["__key__"], "video", "", 0, 0, "", about["fps"], about["duration"])
+            first = 2 * (number % 3)
+            pairs = make_pairs(self.recipe, known, sample["mp4"], [Slot(0, first + i, 8) for i in range(2)])
+            yield from torch.from_numpy(pairs.frames_n2hw3)
+
+
+class Theirs:
+    """torch DataLoader over webdataset, the tars repeated without end."""
+
+    def __init__(self, settings: config.Pretrain) -> None:
+        storage = Plan.open(settings.data, 0).storage
+        tars = [storage.url(entry.name) for entry in storage.list() if entry.name.endswith(".tar")]
+        pairs = WebdatasetPairs(recipe_of(settings))
+        dataset = webdataset.DataPipeline(
+            webdataset.ResampledShards(tars), webdataset.tarfile_to_samples(), pairs, webdataset.batched(ROWS, list)
+        )
+        loader = torch.utils.data.DataLoader(
+            dataset, batch_size=None, num_workers=PROCESSES, collate_fn=torch.stack, prefetch_factor=4
+        )
+        self.stream = iter(loader)
+        next(self.stream)
+
+    def pairs_per_s(self, rows: int) -> float:
+        """Over the next `rows` rows."""
+        begin = time.perf_counter()
+        for _ in range(rows // ROWS):
+            next(self.stream)
+        return rows / (time.perf_counter() - begin)
+
+
+def compare(manifest: str, rounds: int, rows: int) -> dict[str, Any]:
+    """Median of paired rounds: each side runs while the other one's queues are full and idle."""
+    settings = settings_for(manifest)
+    ours, theirs = Ours(settings, ROWS * 100_000), Theirs(settings)
+    ours.pairs_per_s(rows), theirs.pairs_per_s(rows)
+    measured = [(ours.pairs_per_s(rows), theirs.pairs_per_s(rows)) for _ in range(rounds)]
+    counters, wait_s = ours.stream.counters, ours.stream.wait_s
+    ours.stream.close()
+    return {
+        "ours": statistics.median(a for a, _ in measured),
+        "theirs": statistics.median(b for _, b in measured),
+        "ratio": statistics.median(a / b for a, b in measured),
+        "counters": dict(counters),
+        "wait_s": wait_s,
+    }
+
+
+def parts(counters: dict[str, int]) -> list[tuple[str, float]]:
+    """Milliseconds a pair by part, summed over the decoding processes."""
+    names = {"wait_read_us": "read", "decode_us": "decode", "resize_us": "resize", "ship_us": "between processes"}
+    return [(label, counters[name] / counters["rows"] / 1000) for name, label in names.items()]
+
+
+# ---- more shards ----------------------------------------------------------------------------------------------------
+
+
+def build(folder: str, reencode: bool) -> str:
+    """Shards of the shipped clips."""
+    tree = {"source": str(SAMPLES / "clips"), "out": folder, "shard_mb": 2.0, "reencode": reencode}
+    tree |= {"short_side": 256} if reencode else {}
+    build_shards(config.validate(config.BuildShards, tree, "benchmark"), on_progress=lambda *_: None)
+    return f"{folder}/manifest.json"
+
+
+def many_times(manifest: str, folder: str, times: int) -> str:
+    """The same shards under `times` names, keys made different."""
+    from shards.build import write_manifest
+    from videomac.data.manifest import load_manifest
+
+    source = os.path.dirname(manifest)
+    shards = load_manifest(manifest).shards
+    opened = index.Index(Storage(source), load_manifest(manifest))
+    records = []
+    os.makedirs(folder)
+    for copy in range(times):
+        for number, shard in enumerate(shards):
+            name = f"copy{copy:03d}-{shard.name}"
+            os.link(f"{source}/{shard.name}", f"{folder}/{name}")
+            rows = opened.shard_rows(number, index.SCHEMA.names).to_pylist()
+            rows = [{**row, "key": f"{row['key']}-{copy}", "shard": name} for row in rows]
+            records.append({"name": name, "bytes": shard.bytes, "sha256": shard.sha256, "rows": rows})
+    write_manifest(Storage(folder), records, [], {}, {})
+    return f"{folder}/manifest.json"
+
+
+def actor_memory_mb() -> float:
+    """Largest resident size of this machine's decode actors."""
+    sizes = [0.0]
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{entry}/cmdline").read_text()
+            if "MapWorker" in command:
+                pages = int(Path(f"/proc/{entry}/statm").read_text().split()[1])
+                sizes.append(pages * resource.getpagesize() / 2**20)
+        except OSError:
+            continue
+    return max(sizes)
+
+
+def throughput(manifest: str, rows: int) -> tuple[float, float]:
+    """Pairs/s over `rows` rows, and the actors' largest memory at the end."""
+    ours = Ours(settings_for(manifest), 2 * rows + 10 * ROWS)
+    ours.pairs_per_s(rows // 2)
+    speed = ours.pairs_per_s(rows)
+    memory = actor_memory_mb()
+    ours.stream.close()
+    return speed, memory
+
+
+def border_pause(manifest: str) -> tuple[float, float]:
+    """Longest wait for a batch inside windows and at their borders, seconds, of a trainer that is the slower side."""
+    dotted = {"data.window_blocks": 10, "data.block_steps": 2}
+    stream = batches(settings_for(manifest, **dotted), Plan.open(settings_for(manifest).data, 0), 0, 60 * ROWS, 0, 1)
+    waits = []
+    for _ in range(60):
+        before = stream.wait_s
+        next(stream)
+        waits.append(stream.wait_s - before)
+        time.sleep(0.8)
+    stream.close()
+    borders = waits[20::20]
+    inside = [wait for place, wait in enumerate(waits) if place > 0 and place % 20]
+    return max(inside), max(borders)
+
+
+# ---- a synthetic index ----------------------------------------------------------------------------------------------
+
+
+def synthetic_index(folder: str, samples: int, per_shard: int = 1000, shards_per_group: int = 25) -> str:
+    """Manifest and index of `samples` clips in shards that do not exist (but for the first)."""
+    rows = per_shard * shards_per_group
+    rng = np.random.default_rng(0)
+    shards = []
+    columns: dict[str, Any] = {
+        "kind": pa.array(["video"] * rows),
+        "offset": np.tile(np.arange(per_shard) * 2_000_000, shards_per_group),
+        "size": np.full(rows, 1_900_000),
+        "sha256": pa.array([rng.bytes(32).hex() for _ in range(rows)]),
+        "frames": np.full(rows, 250, np.int32),
+        "fps": np.full(rows, 25.0),
+        "width": np.full(rows, 340, np.int32),
+        "height": np.full(rows, 256, np.int32),
+        "source_sha256": pa.array(["0" * 64] * rows),
+        "segment_start": np.zeros(rows),
+        "segment_end": np.full(rows, 10.0),
+        "split": pa.array(["train"] * rows),
+    }
+    path = f"{folder}/{index.NAME}"
+    with index.index_writer(path) as writer:
+        for group in range(samples // rows):
+            first = group * shards_per_group
+            names = [f"s{first + i:06d}.tar" for i in range(shards_per_group)]
+            keys = [f"clip-{group * rows + i:09d}" for i in range(rows)]
+            varying = {
+                "key": keys,
+                "source": keys,
+                "shard": np.repeat(names, per_shard),
+                "duration": rng.uniform(2, 12, rows).round(2),
+            }
+            table = pa.table({name: {**columns, **varying}[name] for name in index.SCHEMA.names}).cast(index.SCHEMA)
+            writer.write_table(table, row_group_size=rows)
+            seconds = varying["duration"].reshape(shards_per_group, per_shard).sum(1)
+            shards += [
+                Shard(name=name, bytes=2_000_000_000, sha256="0" * 64, samples=per_shard, frames=250_000, seconds=s)
+                for name, s in zip(names, seconds.tolist(), strict=True)
+            ]
+    Path(f"{folder}/{shards[0].name}").write_bytes(b"x")
+    manifest = Manifest(
+        shards=tuple(shards), index=index.describe_index(path), samples={"train": samples}, frames=0, seconds=0.0,
+        rejected={}, settings={}, libraries={},
+    )  # fmt: skip
+    Path(f"{folder}/manifest.json").write_bytes(manifest.to_json())
+    return f"{folder}/manifest.json"
+
+
+PLAN_PROBE = r"""
+import json, re, sys, time
+import numpy as np
+from videomac import config
+from videomac.data.plan import Plan
+def peak(): return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
+base = peak()
+data = config.validate(config.Data, {"manifest": sys.argv[1]}, "probe")
+begin = time.perf_counter(); plan = Plan.open(data, 0); plan.rows(0, 1); start_s = time.perf_counter() - begin
+begin = time.perf_counter(); plan.rows(0, 10_000); row_ms = (time.perf_counter() - begin) / 10
+jumps = []
+for g in np.random.default_rng(0).integers(0, 3 * plan.rows_per_epoch, 5).tolist():
+    begin = time.perf_counter(); plan.rows(g, g + 1); jumps.append(time.perf_counter() - begin)
+print(json.dumps({"start_s": start_s, "row_ms": row_ms, "jump_s": max(jumps), "memory_mb": peak() - base}))
+"""
+
+
+def plan_probe(manifest: str) -> dict[str, float]:
+    """Start-up, rows, jumps and memory of the plan, in a process of its own."""
+    import subprocess
+
+    run = subprocess.run([sys.executable, "-c", PLAN_PROBE, manifest], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout)
+
+
+# ---- the whole ------------------------------------------------------------------------------------------------------
+
+
+def row(case: str, ratio: float, against: str, at_least: float | None) -> dict[str, Any]:
+    """A line of the result; without `at_least` it is reported only."""
+    ok = at_least is None or ratio >= at_least
+    return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok}
+
+
+def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
+    """All cases; prints what is behind each number."""
+    rounds, rows = (3, 8 * ROWS) if quick else (7, 16 * ROWS)
+    encoded = build(f"{folder}/encoded", reencode=True)
+    result = compare(encoded, rounds, rows)
+    console.print(f"pairs/s: ours {result['ours']:.1f}, DataLoader + webdataset {result['theirs']:.1f}")
+    table = Table("ms per pair", "sum over processes")
+    for name, ms in parts(result["counters"]):
+        table.add_row(name, f"{ms:.2f}")
+    table.add_row("wait in next(batch)", f"{1000 * result['wait_s'] / result['counters']['rows']:.2f}")
+    console.print(table)
+    found = [row("pairs/s, 2 decoding processes", result["ratio"], "DataLoader + webdataset", 1.0)]
+    found += memory_and_plan(folder, quick, console)
+    if quick:
+        return found
+    original, memory = throughput(build(f"{folder}/original", reencode=False), rows)
+    speed, _ = throughput(encoded, rows)
+    console.print(f"re-encoded shards {speed:.1f} pairs/s, bytes as they came {original:.1f}")
+    found.append(row("pairs/s, re-encoded shards", speed / original, "bytes as they came", None))
+    tenfold, more_memory = throughput(many_times(encoded, f"{folder}/tenfold", 10), rows)
+    console.print(f"ten times the shards: {tenfold:.1f} pairs/s, actor {more_memory:.0f} MB (one: {memory:.0f} MB)")
+    found.append(row("pairs/s, ten times the shards", tenfold / speed, "once the shards", None))
+    inside, border = border_pause(encoded)
+    console.print(f"longest wait: {inside:.2f} s inside a window, {border:.2f} s at a border")
+    return found
+
+
+def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
+    """The plan over a synthetic index, as shares of what it may cost."""
+    samples = 5_000_000 if quick else 50_000_000
+    os.makedirs(f"{folder}/synthetic")
+    probe = plan_probe(synthetic_index(f"{folder}/synthetic", samples))
+    limits = {"start_s": 20.0, "row_ms": 0.2, "jump_s": 0.5, "memory_mb": 200.0}
+    table = Table(f"plan, {samples:,} samples", "measured", "at most")
+    for name, limit in limits.items():
+        table.add_row(name, f"{probe[name]:.3g}", f"{limit:g}")
+    console.print(table)
+    return [row(f"plan, {name}", limit / probe[name], f"limit {limit:g}", 1.0) for name, limit in limits.items()]
+
+
+def main() -> int:
+    """Runs everything in a temporary folder; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    quick = parser.parse_args().quick
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    folder = tempfile.mkdtemp(prefix="videomac-data-")
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        rows = measure(folder, quick, Console())
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+    machine = f"{os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}"
+    print(json.dumps({"benchmark": "data", "machine": machine, "commit": provenance()["commit"], "rows": rows}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
