@@ -49,9 +49,10 @@ class RunFolder:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder of the run, sorted; none if there is no such folder."""
-        if self.local and not (self.local / folder).is_dir():
+        if self.local and not self.local.is_dir():
             return []
-        return [entry.name for entry in Storage(f"{self.url}/{folder}").list()]
+        prefix = f"{folder}/"  # of all names: a store knows no empty folder, and the run's own is never empty
+        return [entry.name.removeprefix(prefix) for entry in self._storage.list() if entry.name.startswith(prefix)]
 
 
 class JsonLines:
