@@ -15,7 +15,7 @@ from videomac.report.page import image_data_uri
 
 # Object colours, repeated after the last; told apart on most footage and with common colour vision deficiencies.
 PALETTE = np.array(
-    [[255, 92, 57], [38, 166, 255], [255, 205, 56], [46, 196, 130], [196, 108, 255], [255, 130, 190]], dtype=np.uint8
+    [[38, 150, 255], [255, 92, 57], [255, 205, 56], [46, 196, 130], [196, 108, 255], [255, 130, 190]], dtype=np.uint8
 )
 UNLABELLED = 255
 
