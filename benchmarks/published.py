@@ -10,71 +10,94 @@ Shape letters: t frames, c features, h w grid, l labels, f context frames, n sit
 
 from __future__ import annotations
 
+import functools
 import math
-from collections import deque
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
 
+try:
+    import cv2  # pyright: ignore[reportMissingImports]  # what the toolkit dilates with
+except ImportError:
+    cv2 = None
+
 QUERY_CHUNK = 100  # videowalk's `pbsize`
 
 
 def crw(
-    features_tchw: Tensor, first_lhw: Tensor, n: int = 20, radius: float = 12, k: int = 10, temperature: float = 0.05,
-    exact_ties: bool = True,
-) -> list[Tensor]:  # fmt: skip
-    """Soft labels (l, h, w) of frames 1, 2, ...: queue of n copies of frame 0, and frame 0 in front, unmasked.
+    features_tchw: Tensor, first_lhw: Tensor, n: int = 20, radius: float = 12, k: int = 10, temperature: float = 0.05
+) -> list[Tensor]:
+    """Soft labels (l, h, w) of frames 1, 2, ...; equal affinities in order of (frame, site)."""
+    labels = [first_lhw.to(features_tchw)]
+    for t in range(1, len(features_tchw)):
+        settings = {"n": n, "radius": radius, "k": k, "temperature": temperature}
+        labels.append(crw_step(features_tchw[: t + 1], labels, **settings, in_order=True))
+    return labels[1:]
 
-    `exact_ties` sorts stably (lowest index first) instead of calling `topk`, which leaves the order open: for
-    comparisons; the published code calls `topk`.
+
+def crw_step(
+    features_tchw: Tensor,
+    labels: list[Tensor],
+    n: int = 20,
+    radius: float = 12,
+    k: int = 10,
+    temperature: float = 0.05,
+    in_order: bool = False,
+) -> Tensor:
+    """Soft labels of the last frame, given those of all before: frame 0 unmasked, then a queue padded with frame 0.
+
+    `in_order` settles ties by a stable sort, for comparisons; the published code calls `topk`, which leaves them open.
     """
     _, _, height, width = features_tchw.shape
-    outside_mn = torch.where(_distance(height, width) < radius, 0.0, -1e10).to(features_tchw)
-    padded = [0] * n + list(range(len(features_tchw)))
-    labels = [first_lhw.to(features_tchw).flatten(1)] * (n + 1)
-    for t in range(1, len(features_tchw)):
-        context = [0, *range(t, t + n)]
-        keys_fcn = torch.stack([features_tchw[padded[i]].flatten(1) for i in context])
-        labels_lm = torch.cat([labels[i] for i in context], 1)
-        parts = []
-        for start in range(0, height * width, QUERY_CHUNK):
-            chunk = slice(start, start + QUERY_CHUNK)
-            query_cq = features_tchw[t].flatten(1)[:, chunk]
-            affinity_fnq = torch.einsum("fcn,cq->fnq", keys_fcn, query_cq)
-            affinity_fnq[1:] += outside_mn[:, chunk]
-            affinity_mq = affinity_fnq.flatten(0, 1) / temperature
-            value_kq, index_kq = _sorted_topk(affinity_mq, k) if exact_ties else affinity_mq.topk(k, dim=0)
-            weight_kq = value_kq.softmax(0)
-            parts.append((labels_lm[:, index_kq] * weight_kq).sum(1))
-        labels.append(torch.cat(parts, 1))
-    return [label.unflatten(1, (height, width)) for label in labels[n + 1 :]]
+    t = len(features_tchw) - 1
+    outside_nn = torch.where(_distance(height, width) < radius, 0.0, -1e10).to(features_tchw)
+    context = [0, *(max(0, i) for i in range(t - n, t))]
+    keys_fcn = torch.stack([features_tchw[i].flatten(1) for i in context])
+    labels_lm = torch.cat([labels[i].flatten(1) for i in context], 1)
+    parts = []
+    for start in range(0, height * width, QUERY_CHUNK):
+        chunk = slice(start, start + QUERY_CHUNK)
+        affinity_fnq = torch.einsum("fcn,cq->fnq", keys_fcn, features_tchw[t].flatten(1)[:, chunk])
+        affinity_fnq[1:] += outside_nn[:, chunk]
+        affinity_mq = affinity_fnq.flatten(0, 1)
+        affinity_mq /= temperature
+        value_kq, index_kq = _sorted_topk(affinity_mq, k) if in_order else affinity_mq.topk(k, dim=0)
+        parts.append((labels_lm[:, index_kq] * value_kq.softmax(0)).sum(1))
+    return torch.cat(parts, 1).unflatten(1, (height, width))
 
 
 def dino(
     features_tchw: Tensor, first_lhw: Tensor, n: int = 7, radius: int = 12, k: int = 5, temperature: float = 0.1
 ) -> list[Tensor]:
-    """Soft labels of frames 1, 2, ...: frame 0 and a queue of the last n (not frame 0), all inside the window."""
+    """Soft labels (l, h, w) of frames 1, 2, ...; all affinities equal to the k-th are kept."""
+    labels = [first_lhw.to(features_tchw)]
+    for t in range(1, len(features_tchw)):
+        labels.append(dino_step(features_tchw[: t + 1], labels, n, radius, k, temperature))
+    return labels[1:]
+
+
+def dino_step(
+    features_tchw: Tensor, labels: list[Tensor], n: int = 7, radius: int = 12, k: int = 5, temperature: float = 0.1
+) -> Tensor:
+    """Soft labels of the last frame: frame 0 and the last n others, all inside the window.
+
+    The published code makes the window's mask once per clip: it is kept here between calls as well.
+    """
     _, channels, height, width = features_tchw.shape
-    inside_nn = _square(height, width, radius).to(features_tchw)
-    queue: deque[tuple[Tensor, Tensor]] = deque(maxlen=n)
-    first = features_tchw[0].flatten(1), first_lhw.to(features_tchw).flatten(1)
-    results = []
-    for frame_chw in features_tchw[1:]:
-        context = [first, *queue]
-        keys_fcn = torch.stack([features_cn for features_cn, _ in context])
-        query_fnc = frame_chw.flatten(1).T.expand(len(context), -1, channels)
-        affinity_fnn = torch.exp(torch.bmm(query_fnc, keys_fcn) / temperature)
-        affinity_fnn *= inside_nn
-        affinity_mn = affinity_fnn.transpose(2, 1).reshape(-1, height * width)
-        kth_n = affinity_mn.topk(k, dim=0).values.amin(0)
-        affinity_mn[affinity_mn < kth_n] = 0
-        affinity_mn = affinity_mn / affinity_mn.sum(0, keepdim=True)
-        labels_ln = torch.cat([labels for _, labels in context], 1) @ affinity_mn
-        queue.append((frame_chw.flatten(1), labels_ln))
-        results.append(labels_ln.unflatten(1, (height, width)))
-    return results
+    t = len(features_tchw) - 1
+    context = [0, *range(max(1, t - n), t)]
+    keys_fcn = torch.stack([features_tchw[i].flatten(1) for i in context])
+    query_fnc = features_tchw[t].flatten(1).T.expand(len(context), -1, channels)
+    affinity_fnn = torch.exp(torch.bmm(query_fnc, keys_fcn) / temperature)
+    affinity_fnn *= _square(height, width, radius).to(features_tchw)
+    affinity_mn = affinity_fnn.transpose(2, 1).reshape(-1, height * width)
+    kth_n = affinity_mn.topk(k, dim=0).values.amin(0)
+    affinity_mn[affinity_mn < kth_n] = 0
+    affinity_mn = affinity_mn / affinity_mn.sum(0, keepdim=True)
+    labels_ln = torch.cat([labels[i].flatten(1) for i in context], 1) @ affinity_mn
+    return labels_ln.unflatten(1, (height, width))
 
 
 def vfs(
@@ -98,11 +121,11 @@ def vfs(
 def f_measure(prediction_hw: np.ndarray, truth_hw: np.ndarray) -> float:
     """The toolkit's boundary F: both boundary maps dilated by a disk over the whole image.
 
-    The toolkit dilates with OpenCV; here it is SciPy's maximum over the same footprint, ten times slower on bool
-    and about as fast as OpenCV through `_dilate`'s sums of runs.
+    The toolkit dilates with OpenCV where that is installed; it is used here as well, else `_dilate` does it by numpy.
     """
+    void = np.zeros_like(truth_hw)
     radius = math.ceil(0.008 * np.linalg.norm(truth_hw.shape))
-    prediction, truth = _seg2bmap(prediction_hw), _seg2bmap(truth_hw)
+    prediction, truth = _seg2bmap(prediction_hw * np.logical_not(void)), _seg2bmap(truth_hw * np.logical_not(void))
     prediction_dilated, truth_dilated = _dilate(prediction, radius), _dilate(truth, radius)
     n_prediction, n_truth = prediction.sum(), truth.sum()
     if n_prediction == 0 or n_truth == 0:
@@ -114,8 +137,10 @@ def f_measure(prediction_hw: np.ndarray, truth_hw: np.ndarray) -> float:
 
 def iou(truth_hw: np.ndarray, prediction_hw: np.ndarray) -> float:
     """The toolkit's J of one frame."""
-    union = np.sum(truth_hw | prediction_hw)
-    return 1.0 if np.isclose(union, 0) else float(np.sum(truth_hw & prediction_hw) / union)
+    void = np.zeros_like(truth_hw)
+    shared = np.sum((prediction_hw & truth_hw) & np.logical_not(void), axis=(-2, -1))
+    union = np.sum((prediction_hw | truth_hw) & np.logical_not(void), axis=(-2, -1))
+    return 1.0 if np.isclose(union, 0) else float(shared / union)
 
 
 def _seg2bmap(mask_hw: np.ndarray) -> np.ndarray:
@@ -133,7 +158,9 @@ def _seg2bmap(mask_hw: np.ndarray) -> np.ndarray:
 
 def _dilate(edge_hw: np.ndarray, radius: int) -> np.ndarray:
     offset = np.arange(-radius, radius + 1)
-    disk = offset**2 + offset[:, None] ** 2 <= radius**2
+    disk = (offset**2 + offset[:, None] ** 2 <= radius**2).astype(np.uint8)
+    if cv2 is not None:
+        return cv2.dilate(edge_hw.astype(np.uint8), disk)
     return ndimage.grey_dilation(edge_hw.astype(np.uint8), footprint=disk, mode="constant")
 
 
@@ -142,11 +169,13 @@ def _sorted_topk(affinity_mq: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return value_mq[:k], index_mq[:k]
 
 
+@functools.lru_cache(maxsize=2)
 def _distance(height: int, width: int) -> Tensor:
     dy_nn, dx_nn = _offsets(height, width)
     return (dy_nn**2 + dx_nn**2).float().sqrt()
 
 
+@functools.lru_cache(maxsize=2)
 def _square(height: int, width: int, radius: int) -> Tensor:
     dy_nn, dx_nn = _offsets(height, width)
     return (dy_nn.abs() <= radius) & (dx_nn.abs() <= radius)

@@ -24,7 +24,7 @@ from videomac.distributed.cluster import connected
 from videomac.distributed.gallery import draw_all
 from videomac.distributed.rows import Row, plan_rows
 from videomac.errors import EvaluationError
-from videomac.propagation import features, presets, tasks
+from videomac.propagation import features, presets, summary, tasks
 from videomac.propagation.clips import Clip
 from videomac.propagation.presets import Preset
 from videomac.propagation.tasks import ClipResult
@@ -64,15 +64,23 @@ def evaluate(settings: config.Evaluate) -> dict[str, Any]:
 
 
 def probe(export_dir: str, settings: config.Evaluate) -> dict[str, float]:
-    """Scores of one export, for Ray Train's validation: no pictures, no page, nothing kept; call it inside a Ray task.
+    """Scores of one export, for Ray Train's validation: no pictures, no page, nothing kept.
+
+    Runs in this process, clip after clip, and asks Ray for nothing: beside a training that holds nearly all CPUs,
+    tasks of its own might never start. All clips count or none: probes of a run must be comparable.
 
     Raises:
-        EvaluationError: no clip could be scored.
+        EvaluationError: a clip could not be scored.
     """
     with tempfile.TemporaryDirectory() as out:
         alone = settings.model_copy(update={"model": export_dir, "features": (), "baselines": (), "out": out})
         preset = presets.resolve(alone.preset, alone.task, alone.settings)
-        return _score(alone, preset, plan_rows(alone))[1]["scores"]
+        (row,) = plan_rows(alone)
+        device = "cuda" if settings.gpu else "cpu"
+        extractor = features.load(row.source, row.stage, 0, settings.stride_reduction, device)
+        clips = [tasks.read_clip(alone.task, alone.data, name) for name in tasks.clip_names(alone.task, alone.data)]
+        parts = {c.name: tasks.score_clip(c, extractor, preset, alone.task, device).parts for c in clips}
+        return summary.total(alone.task, parts)[0]
 
 
 def _score(settings: config.Evaluate, preset: Preset, rows: list[Row]) -> tuple[dict[str, Clip], dict[str, Any]]:

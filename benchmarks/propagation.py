@@ -1,0 +1,151 @@
+"""Propagation against transcriptions of the published ways, which keep their own chunking.
+
+    python benchmarks/propagation.py [--quick] [--memory]
+
+Same features, same process, same threads, 480p at stride 8 (60 x 107 sites), CPU, float32: `crw` (context 20 and
+frame 0, chunks of 100 queries, `topk` over keys) and `dino` (context 7, whole affinities in memory). Timed is one
+frame with a full context. The label maps of both are compared, in float32 on the timed frame, and in float64 on a
+smaller grid. `--memory` adds the peak memory of ours at stride 4. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import published
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from videomac.config.provenance import provenance
+from videomac.propagation.presets import PRESETS
+from videomac.propagation.propagate import propagate
+
+AT_LEAST = 5.0
+GRID = (60, 107)
+CHANNELS = {"convnextv2_tiny stage 1": 192, "convnextv2_atto stage 1": 80}
+
+
+def main() -> int:
+    """Prints the table and the line of JSON; 1 if a ratio is below its mark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one width, under a minute")
+    parser.add_argument("--memory", action="store_true", help="also the peak memory at stride 4, 480p")
+    options = parser.parse_args()
+    widths = dict(list(CHANNELS.items())[:1]) if options.quick else CHANNELS
+    rows = [_timed(name, network, channels) for network, channels in widths.items() for name in ("crw", "dino")]
+    rows += [_exact(name) for name in ("crw", "dino")]
+    if options.memory:
+        rows.append(_memory())
+    for row in rows:
+        print("  ".join(f"{key} {value}" for key, value in row.items()))
+    origin = provenance()
+    print(
+        json.dumps({"benchmark": "propagation", "machine": origin["machine"], "commit": origin["commit"], "rows": rows})
+    )
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+def features_like_a_video(frames: int, channels: int, grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Smooth features that drift from frame to frame, L2-normalised (frames, channels, h, w)."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(1, channels, grid[0] // 4 + 2, grid[1] // 4 + 2, generator=generator, dtype=dtype)
+    scene = F.interpolate(coarse, size=(grid[0] + frames, grid[1] + frames), mode="bicubic")[0]
+    moved = torch.stack([scene[:, t : t + grid[0], t : t + grid[1]] for t in range(frames)])
+    return F.normalize(moved + 0.3 * torch.randn(moved.shape, generator=generator, dtype=dtype), dim=1)
+
+
+def _labels(grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    ids = torch.zeros(grid, dtype=torch.int64)
+    ids[grid[0] // 4 : grid[0] // 2, grid[1] // 4 : grid[1] // 2] = 1
+    ids[grid[0] // 2 :, grid[1] // 2 :] = 2
+    return F.one_hot(ids, 3).permute(2, 0, 1).to(dtype)
+
+
+def _timed(name: str, network: str, channels: int) -> dict[str, Any]:
+    """Seconds of the last frame of a clip whose context is full; both ways see the same features and labels."""
+    preset = PRESETS[name]
+    frames = preset.context + 2
+    features, first = features_like_a_video(frames, channels, GRID, torch.float32), _labels(GRID, torch.float32)
+    soft, ours_s = _last_frame(lambda: propagate(features, first, preset))
+    context = [first, *list(soft[:-1])]
+    expected, theirs_s = _published_last_frame(name, features, context)
+    same = (soft[-1].argmax(0) == expected.argmax(0)).float().mean().item()
+    ratio = theirs_s / ours_s
+    return {
+        "case": f"{name}, 480p, stride 8, {network}",
+        "ratio": round(ratio, 2),
+        "against": "transcription with the published chunking",
+        "at_least": AT_LEAST,
+        "ours_s": round(ours_s, 3),
+        "theirs_s": round(theirs_s, 3),
+        "same_pixels": round(same, 6),
+        "threads": torch.get_num_threads(),
+        "ok": ratio >= AT_LEAST and same >= 0.9999,
+    }
+
+
+def _last_frame(run: Callable[[], Any]) -> tuple[list[Tensor], float]:
+    found, times, stream = [], [time.perf_counter()], run()
+    for soft in stream:
+        found.append(soft)
+        times.append(time.perf_counter())
+    return found, times[-1] - times[-2]
+
+
+def _published_last_frame(name: str, features: Tensor, labels: list[Tensor]) -> tuple[Tensor, float]:
+    """The last frame by the published way, given the labels of all earlier ones; the faster of two runs."""
+    step = {"crw": published.crw_step, "dino": published.dino_step}[name]
+    runs = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        soft = step(features, labels)
+        runs.append(time.perf_counter() - begin)
+    return soft, min(runs)
+
+
+def _exact(name: str) -> dict[str, Any]:
+    grid, settings = (20, 36), {"crw": {"n": 6, "radius": 7, "k": 10}, "dino": {"n": 4, "radius": 6, "k": 5}}[name]
+    features, first = features_like_a_video(10, 32, grid, torch.float64), _labels(grid, torch.float64)
+    preset = dataclasses.replace(PRESETS[name], context=settings["n"], radius=settings["radius"], topk=settings["k"])
+    got = torch.stack(list(propagate(features, first, preset)))
+    expected = torch.stack(getattr(published, name)(features, first, **settings))
+    different = int((got.argmax(1) != expected.argmax(1)).sum())
+    return {
+        "case": f"{name}, float64, label maps",
+        "ratio": 1.0 - different / got[:, 0].numel(),
+        "against": "transcription",
+        "at_least": 1.0,
+        "largest_difference": float((got - expected).abs().max()),
+        "ok": different == 0,
+    }
+
+
+def _memory() -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grid, preset = (120, 214), PRESETS["crw"]
+    generator = torch.Generator().manual_seed(0)
+    frames = (F.normalize(torch.randn(96, *grid, generator=generator), dim=0) for _ in range(preset.context + 3))
+    for _ in propagate(frames, _labels(grid, torch.float32), preset):
+        pass
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {
+        "case": "crw, 480p, stride 4, 96 channels: peak GB of the process",
+        "ratio": round(6 / peak_gb, 2),
+        "against": "6 GB",
+        "at_least": 1.0,
+        "peak_gb": round(peak_gb, 2),
+        "before_gb": round(before / 1e6, 2),
+        "ok": peak_gb < 6,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""J and F of DAVIS against a transcription of the official toolkit, on real masks.
+
+    python benchmarks/scoring.py [--quick]
+
+Masks are those of the multi-object case that ships with the tests (480 x 854, two sequences of four objects, the
+prediction shifted by 3 rows and 2 columns), whose official scores both must give to 1e-6. One process, one thread.
+The toolkit dilates with OpenCV (used where it is installed, else SciPy, about ten
+times slower: the table says which). Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import published
+from PIL import Image
+
+from videomac.config.provenance import provenance
+from videomac.propagation import metrics
+
+ROOT = Path(__file__).resolve().parent.parent
+AT_LEAST = 5.0
+SEQUENCES = ("bmx-trees", "motocross-jump")
+
+
+def main() -> int:
+    """Prints the table and the line of JSON; 1 if the ratio or the scores are not as they should."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
+    parser.parse_args()
+    expected = json.loads((ROOT / "tests/fixtures/official_scores.json").read_text())[
+        "shifted_by_dy3_dx2_on_multi_object"
+    ]
+    objects = {key: pairs for name in SEQUENCES for key, pairs in _pairs(name).items()}
+    ours, ours_s = _score(objects, metrics.jaccard, metrics.boundary_f)
+    theirs, theirs_s = _score(objects, published.iou, lambda truth, found: published.f_measure(found, truth))
+    apart = max(abs(scores[key] - expected[key]) for scores in (ours, theirs) for key in scores)
+    row: dict[str, Any] = {
+        "case": "J and F, 480p, 4 objects",
+        "ratio": round(theirs_s / ours_s, 2),
+        "against": f"transcription of the toolkit ({'OpenCV' if published.cv2 else 'SciPy'} dilation)",
+        "at_least": AT_LEAST,
+        "ours_s": round(ours_s, 3),
+        "theirs_s": round(theirs_s, 3),
+        "largest_difference_to_official": apart,
+        "ok": theirs_s / ours_s >= AT_LEAST and apart <= 1e-6,
+    }
+    print("  ".join(f"{key} {value}" for key, value in row.items()))
+    origin = provenance()
+    print(json.dumps({"benchmark": "scoring", "machine": origin["machine"], "commit": origin["commit"], "rows": [row]}))
+    return 0 if row["ok"] else 1
+
+
+def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Truth and prediction of every object and scored frame, as boolean masks."""
+    files = sorted((ROOT / "tests/fixtures/davis_truth" / name).glob("*.png"))
+    truth = np.stack([np.array(Image.open(file)) for file in files])
+    found = np.zeros_like(truth)
+    found[:, 3:, 2:] = truth[:, :-3, :-2]
+    objects = range(1, int(truth[0][truth[0] != metrics.VOID].max()) + 1)
+    return {f"{name}_{o}": [(a == o, b == o) for a, b in zip(truth[1:-1], found[1:-1], strict=True)] for o in objects}
+
+
+def _score(objects: dict[str, list[tuple[np.ndarray, np.ndarray]]], jaccard: Any, boundary_f: Any) -> Any:
+    """Totals and the fastest of three runs, in seconds."""
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        per_object = {
+            name: metrics.davis_object(
+                np.array([jaccard(*pair) for pair in pairs]), np.array([boundary_f(*pair) for pair in pairs])
+            )
+            for name, pairs in objects.items()
+        }
+        times.append(time.perf_counter() - begin)
+    return metrics.davis_total(per_object), min(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Evaluation on a real local cluster: rows, baselines, a failing clip, resuming, pictures and page, the probe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videomac import config
+from videomac.distributed import sequences
+from videomac.errors import EvaluationError
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+RAW = [{"label": "colour", "source": "raw_colour"}, {"label": "patches", "source": "raw_patch"}]
+
+
+@pytest.fixture
+def small_davis(sample_davis, tmp_path):
+    """Six frames of both shipped sequences at 120 x 68."""
+    root = tmp_path / "davis"
+    for name in ("dog", "blackswan"):
+        for kind, suffix, resample in (("JPEGImages", "jpg", 2), ("Annotations", "png", 0)):
+            folder = root / kind / "480p" / name
+            folder.mkdir(parents=True)
+            for path in sorted((sample_davis / kind / "240p" / name).glob(f"*.{suffix}"))[:6]:
+                Image.open(path).resize((120, 68), resample).save(folder / path.name)
+    (root / "ImageSets/2017").mkdir(parents=True)
+    (root / "ImageSets/2017/val.txt").write_text("dog\nblackswan\n")
+    return root
+
+
+def settings(root, out, **keys):
+    tree = {"data": {"root": str(root)}, "out": str(out), "features": RAW, **keys}
+    return config.validate(config.Evaluate, tree, "test")
+
+
+def test_table_pictures_page_and_taking_over(ray_cluster, small_davis, tmp_path, capsys):
+    out = tmp_path / "out"
+    first = sequences.evaluate(settings(small_davis, out))
+    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(first))
+    assert [row["label"] for row in first["rows"]] == ["colour", "patches"]
+    assert set(first["rows"][0]["clips"]) == {"dog", "blackswan"}
+    for row in first["rows"]:
+        assert {"preset", "preset_hash", "dataset_hash", "source", "stage"} <= row.keys()
+    assert not first["partial"]
+    assert np.array(Image.open(out / "predictions/colour/0/dog/00003.png")).shape == (68, 120)
+    drawn = np.load(out / "pictures/dog.npz")
+    assert drawn["prediction_1"].shape == drawn["truth"].shape == drawn["frames"].shape[:3]
+    for suffix in (".jpg", ".mp4", ".pca.jpg"):
+        assert (out / f"pictures/dog{suffix}").stat().st_size > 500
+    page = (out / "report.html").read_text()
+    assert "VideoMAC ConvNeXtV2-S (published)" in page
+    assert "its evaluation code is not public" in page
+
+    finished = out / "clips/colour/0/dog.json"
+    before = finished.stat().st_mtime_ns
+    (out / "clips/patches/0/dog.json").unlink()
+    again = sequences.evaluate(settings(small_davis, out, pictures=False))
+    assert finished.stat().st_mtime_ns == before, "a finished clip was scored again"
+    assert again["rows"][1]["scores"] == first["rows"][1]["scores"]
+    other = sequences.evaluate(settings(small_davis, out, pictures=False, settings={"topk": 3}))
+    assert finished.stat().st_mtime_ns > before, "another protocol must not take over old scores"
+    assert other["preset"] == "crw*"
+
+
+def test_one_failing_clip_leaves_the_rest(ray_cluster, small_davis, tmp_path, capsys):
+    (small_davis / "JPEGImages/480p/dog/00002.jpg").write_bytes(b"no image")
+    outcome = sequences.evaluate(settings(small_davis, tmp_path / "out", pictures=False))
+    assert outcome["partial"]
+    assert {failure["clip"] for failure in outcome["failures"]} == {"dog"}
+    assert "00002.jpg: not a readable image" in outcome["failures"][0]["error"]
+    assert set(outcome["rows"][0]["clips"]) == {"blackswan"}
+    assert "PARTIAL" in capsys.readouterr().out
+
+
+def test_nothing_scored_is_an_error(ray_cluster, small_davis, tmp_path):
+    shutil.rmtree(small_davis / "Annotations")
+    with pytest.raises(EvaluationError, match=r"no clip can be scored: .*00000\.png: annotation missing"):
+        sequences.evaluate(settings(small_davis, tmp_path / "out"))
+
+
+def test_command_ends_with_a_line_and_a_code(small_davis, tmp_path, capsys):
+    from ray_jobs.evaluate import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main([f"data.root={tmp_path / 'nowhere'}", "model=resnet18", f"out={tmp_path / 'out'}"])
+    assert stopped.value.code != 0
+    assert "ImageSets/2017/val.txt" in capsys.readouterr().err
+
+
+def test_baselines_and_an_export_and_the_probe(ray_cluster, small_davis, tmp_path):
+    import safetensors.torch
+    import timm
+
+    export = tmp_path / "export"
+    export.mkdir()
+    content = safetensors.torch.save(timm.create_model("convnextv2_atto", num_classes=0).state_dict())
+    (export / "model.safetensors").write_bytes(content)
+    card = {
+        "architecture": "convnextv2_atto", "variant": "standard", "strides": [4, 8, 16, 32], "dims": [40, 80, 160, 320],
+        "timm": {"model_name": "convnextv2_atto"}, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+        "weights_sha256": __import__("hashlib").sha256(content).hexdigest(),
+    }  # fmt: skip
+    (export / "card.json").write_text(json.dumps(card))
+    weights = tmp_path / "resnet18.safetensors"
+    safetensors.torch.save_file(timm.create_model("resnet18").state_dict(), weights)
+    asked = settings(
+        small_davis, tmp_path / "out", model=str(export), features=[], baselines=[str(weights)], pictures=False
+    )
+    outcome = sequences.evaluate(asked)
+    (baseline,) = outcome["baselines"]
+    assert baseline["against"] == "resnet18.safetensors"
+    assert baseline["low"] <= baseline["mean"] <= baseline["high"]
+    ours, theirs = (row["clips"]["dog"]["J&F-Mean"] for row in outcome["rows"])
+    assert baseline["per_clip"]["dog"] == pytest.approx(ours - theirs)
+    assert sequences.probe(str(export), asked) == outcome["scores"]
