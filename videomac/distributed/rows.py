@@ -106,7 +106,7 @@ def _timm(architecture: str, weights: str | None, label: str) -> config.Features
 
 
 def _architecture_of(file: str) -> str:
-    stem = Path(file).name
+    stem = Path(file).name.split(".")[0]
     while stem and not timm.is_model(stem):
         stem = stem[:-1]
     if not stem:
