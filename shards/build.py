@@ -190,8 +190,9 @@ def write_manifest(
         libraries=libraries,
         source_digest=source_digest,
     )
-    out.write("manifest.json", manifest.to_json())
-    return manifest
+    content = manifest.to_json()
+    out.write("manifest.json", content)
+    return Manifest.model_validate_json(content)
 
 
 def _shard(record: dict[str, Any]) -> Shard:

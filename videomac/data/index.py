@@ -115,7 +115,8 @@ class Index:
         start, stop = self.shard_starts[shard], self.shard_starts[shard + 1]
         group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
         offset = int(start - self._group_starts[group])
-        return self._read_group(group, columns).slice(offset, int(stop - start))
+        # A slice would keep the whole row group in memory; `take` copies the shard's rows.
+        return self._read_group(group, columns).take(np.arange(offset, offset + int(stop - start)))
 
     def _read_group(self, group: int, columns: list[str]) -> pa.Table:
         def attempt() -> pa.Table:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
+import pydantic.dataclasses
 
 from videomac.data.storage import DEFAULT_PATIENCE, Damaged, Patience, Storage, split_url
 from videomac.errors import DataError
 
-VERSION = 1
+UNSEALED = "0" * 64
+CHECKSUM = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
 SHARD_NAME = re.compile(r"(?!.*(^|/)\.)[\w./=+@ -]+\.tar")
 """Relative names without hidden or parent folders."""
 
@@ -25,8 +27,9 @@ class _Record(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
-class Shard(_Record):
-    """One tar."""
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config=pydantic.ConfigDict(extra="forbid"))
+class Shard:
+    """One tar. No model: there may be fifty thousand of them, and a model instance takes a kilobyte."""
 
     name: str
     bytes: int
@@ -55,7 +58,7 @@ class IndexFile(_Record):
 class Manifest(_Record):
     """What `manifest.json` holds."""
 
-    version: int = VERSION
+    version: Literal[1] = 1
     shards: tuple[Shard, ...]
     index: IndexFile
     samples: dict[str, int]
@@ -71,15 +74,19 @@ class Manifest(_Record):
     source_digest: str = ""
     """SHA-256 over names, sizes and splits of the sources."""
 
+    checksum: str = UNSEALED
+    """SHA-256 of the file with zeros in this place."""
+
     def to_json(self) -> bytes:
-        """The file's content: equal manifests give equal bytes."""
-        body = self.model_dump(mode="json")
-        return json.dumps({**body, "checksum": _checksum(body)}, indent=1, sort_keys=True).encode() + b"\n"
+        """The file's content, with its checksum: equal manifests give equal bytes."""
+        body = {**self.model_dump(mode="json"), "checksum": UNSEALED}
+        text = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
+        return text.replace(UNSEALED.encode(), hashlib.sha256(text).hexdigest().encode(), 1)
 
     @property
     def digest(self) -> str:
         """Identifies the data set in checkpoints and results: first 12 hex digits of the checksum."""
-        return _checksum(self.model_dump(mode="json"))[:12]
+        return self.checksum[:12]
 
 
 def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> Manifest:
@@ -104,31 +111,21 @@ def open_storage(
 def read_manifest(storage: Storage, name: str = "manifest.json", first: bool = False) -> Manifest:
     """As `load_manifest`, from an open storage."""
     content = storage.read(name, check=_check_checksum, first=first)
-    where = storage.url(name)
     try:
-        body = json.loads(content)
-        if body.get("version") != VERSION:
-            raise DataError(
-                f"{where}: version {body.get('version')!r}, this code reads {VERSION}; build the shards anew"
-            )
-        return Manifest.model_validate({k: v for k, v in body.items() if k != "checksum"})
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{where}: no manifest of shards ({_first_line(error)}); run videomac index-shards") from error
-
-
-def _checksum(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return Manifest.model_validate_json(content)
+    except pydantic.ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"]))
+        raise DataError(
+            f"{storage.url(name)}: {where}: {found['msg']} (found {str(found['input'])[:40]!r}); build the shards anew "
+            "with this version of videomac"
+        ) from error
 
 
 def _check_checksum(content: bytes) -> None:
-    try:
-        body = json.loads(content)
-        expected = body.pop("checksum")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged("no manifest.json of videomac shards") from error
-    if _checksum(body) != expected:
+    found = CHECKSUM.search(content)
+    if found is None:
+        raise Damaged("no manifest.json of videomac shards: expected one that build-shards or index-shards wrote")
+    unsealed = content[: found.start(1)] + UNSEALED.encode() + content[found.end(1) :]
+    if hashlib.sha256(unsealed).hexdigest() != found[1].decode():
         raise Damaged("the manifest's checksum does not match its content")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

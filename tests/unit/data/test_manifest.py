@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -45,11 +46,10 @@ def test_other_files_are_no_manifest(tmp_path, content):
 
 
 def test_another_version_is_refused(path):
-    from videomac.data.manifest import _checksum
-
     with open(path) as file:
-        body = {**json.load(file), "version": 99}
-    del body["checksum"]
-    Storage("/").write(path.lstrip("/"), json.dumps({**body, "checksum": _checksum(body)}).encode())
-    with pytest.raises(DataError, match="version 99, this code reads 1"):
+        body = {**json.load(file), "version": 99, "checksum": "0" * 64}
+    text = json.dumps(body, indent=1, sort_keys=True)
+    sealed = text.replace("0" * 64 + '",\n "frames"', hashlib.sha256(text.encode()).hexdigest() + '",\n "frames"', 1)
+    Storage("/").write(path.lstrip("/"), sealed.encode())
+    with pytest.raises(DataError, match=r"version: Input should be 1 \(found '99'\); build the shards anew"):
         load_manifest(path)

