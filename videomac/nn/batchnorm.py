@@ -108,15 +108,12 @@ class _Normalise(torch.autograd.Function):
         scale_c = weight_c * inverse_c
         through_mean_c = -scale_c * _over_workers(ctx.norm, grad_bias) * enough
         through_var_c = -scale_c * inverse_c * _over_workers(ctx.norm, grad_weight) * enough
-        if counted_bs is None:
-            statistics_bsc = torch.addcmul(
-                through_mean_c.to(grad_bsc.dtype), centred_bsc, through_var_c.to(grad_bsc.dtype)
-            )
-        else:
+        if counted_bs is not None:
             counted_bs1 = counted_bs.to(weight_c.dtype).unsqueeze(-1)
-            mean_part, var_part = (counted_bs1 * part_c for part_c in (through_mean_c, through_var_c))
-            statistics_bsc = torch.addcmul(mean_part.to(grad_bsc.dtype), centred_bsc, var_part.to(grad_bsc.dtype))
-        return torch.addcmul(statistics_bsc, grad_bsc, scale_c.to(grad_bsc.dtype)), None, grad_weight, grad_bias, None
+            through_mean_c, through_var_c = counted_bs1 * through_mean_c, counted_bs1 * through_var_c
+        dtype = grad_bsc.dtype
+        statistics_bsc = torch.addcmul(through_mean_c.to(dtype), centred_bsc, through_var_c.to(dtype))
+        return torch.addcmul(statistics_bsc, grad_bsc, scale_c.to(dtype)), None, grad_weight, grad_bias, None
 
 
 def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | None) -> Float[Tensor, " c"]:

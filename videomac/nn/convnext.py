@@ -40,8 +40,9 @@ class Mlp(nn.Module):
             return pointwise(hidden, self.fc2)
         # GRN's bias passes through fc2 as a constant: one pass over the widest map less.
         hidden = self.grn(sites.keep(hidden), sites.valid_b, fold_bias=True)
-        weight = self.fc2.weight.flatten(1)
-        return F.linear(hidden, weight, torch.addmv(self.fc2.bias, weight, self.grn.bias))
+        weight, bias = self.fc2.weight.flatten(1), self.fc2.bias
+        assert bias is not None
+        return F.linear(hidden, weight, weight @ self.grn.bias + bias)
 
 
 class Block(nn.Module):

@@ -36,7 +36,7 @@ class Sites(Protocol):
         """3x3 maximum at stride 2 over visible sites."""
 
     def weight(self, x: Any, /) -> Any:
-        """(b, s) or, for all sites of a row alike, (b, 1): 1 where they take part in norms over the batch; None: all."""
+        """(b, s), or (b, 1) for all sites of a row: 1 where they take part in norms over the batch; None: all."""
 
     def pack(self, x: Any, /) -> Any:
         """The map as packed cells (b, k, t, t, c)."""
@@ -63,7 +63,7 @@ class GlobalResponseNorm(nn.Module):
         self.eps = 1e-6
 
     def forward(self, x: Features, valid_b: Bool[Tensor, " b"] | None = None, fold_bias: bool = False) -> Features:
-        """Hidden sites, where they are stored, must be zero. `fold_bias`: the caller adds the bias after a linear layer."""
+        """Hidden sites, where they are stored, must be zero. `fold_bias`: the caller adds the bias later."""
         x_bsc = x.flatten(1, -2)
         counted_b = valid_b if self.population == "batch" else None
         y_bsc = _Respond.apply(x_bsc, self.weight, counted_b, self.population == "batch", self.eps)

@@ -1,7 +1,7 @@
 """MinkowskiEngine 0.5.4 as a backend: its convolutions and pooling on the packed rows, for comparison and measurement.
 
-An extra (`make minkowski`; Choy et al., CVPR 2019). Features stay rows in packed order, so everything pointwise is shared
-with `packed`; coordinates are (sample, row, column) in pixels.
+An extra (`make minkowski`; Choy et al., CVPR 2019). Features stay rows in packed order, so everything pointwise
+is shared with `packed`; coordinates are (sample, row, column) in pixels.
 
 Shape letters: as in nn/neighbours.py; o channels out.
 """
@@ -37,8 +37,8 @@ def engine() -> Any:
             import MinkowskiEngine  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError(
-            f"model.encoder.backend: minkowski needs MinkowskiEngine ({error}); install it with `make minkowski`, or use "
-            "backend packed, which computes the same"
+            f"model.encoder.backend: minkowski needs MinkowskiEngine ({error}); install it with `make minkowski`, or "
+            "use backend packed, which computes the same"
         ) from error
     return MinkowskiEngine
 

@@ -5,11 +5,13 @@ stands for a row of zeros, so that hidden sites and the image's edge need no cas
 out as the table says: as one canvas per sample, as tiles with their halo, or as the sites below each tap of a kernel.
 
 Shape letters: b batch, k visible cells, t sites along one side of a cell, r rows = b * k * t * t, n = b * k tiles,
-h w sites of the canvas, y x sites of a tile with its halo, u sites along one side of a cell after a stride, p taps along
-one side of a kernel, c channels.
+h w sites of the canvas, y x sites of a tile with its halo, u sites along one side of a cell after a stride, p taps
+along one side of a kernel, c channels.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -34,7 +36,7 @@ class Neighbours:
         self.cells_bk, self.grid = cells_bk, grid
         self._made: dict[tuple[object, ...], Tensor] = {}
 
-    def _once(self, key: tuple[object, ...], make) -> Tensor:
+    def _once(self, key: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
@@ -68,7 +70,7 @@ class Neighbours:
 
         return self._once(("canvas", t), make)
 
-    def sites(self, t: int) -> Int64[Tensor, "r"]:  # noqa: UP037
+    def sites(self, t: int) -> Int64[Tensor, " r"]:
         """Where each packed row lies among the b * h * w sites of the canvases: the way back from `canvas`."""
 
         def make() -> Tensor:
@@ -87,8 +89,8 @@ class Neighbours:
         def make() -> Tensor:
             row, column = self.corner(t)
             around = torch.arange(-reach, t + reach, device=row.device)
-            table = self._rows(*torch.broadcast_tensors(row + around.view(-1, 1), column + around), t)
-            return table.flatten(0, 1)
+            row, column = torch.broadcast_tensors(row + around.view(-1, 1), column + around)
+            return self._rows(row, column, t).flatten(0, 1)
 
         return self._once(("tiles", t, reach), make)
 
@@ -99,9 +101,11 @@ class Neighbours:
             row, column = (place.unsqueeze(-1) for place in self.corner(t))
             first = torch.arange(0, t, stride, device=row.device) - before
             tap = torch.arange(size, device=row.device) * dilation
-            row = row + first.view(-1, 1, 1) + tap.repeat_interleave(size)
-            column = column + first.view(1, -1, 1) + tap.repeat(size)
-            return self._rows(*torch.broadcast_tensors(row, column), t)
+            row, column = torch.broadcast_tensors(
+                row + first.view(-1, 1, 1) + tap.repeat_interleave(size),
+                column + first.view(1, -1, 1) + tap.repeat(size),
+            )
+            return self._rows(row, column, t)
 
         return self._once(("taps", t, size, stride, dilation, before), make)
 
