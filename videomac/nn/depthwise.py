@@ -37,8 +37,9 @@ class _DepthwiseConv(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x_bkttc, weight_copp = ctx.saved_tensors
         grad_bkttc = grads[0].contiguous()
+        # Autocast does not reach a backward pass: the result's type decides, as it did in the forward pass.
+        x_bkttc, weight_copp = (saved.to(grad_bkttc.dtype) for saved in ctx.saved_tensors)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_x = _convolve(grad_bkttc, weight_copp.flip(2, 3), None, ctx.dilation, ctx.neighbours)
