@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray.train
@@ -20,6 +20,7 @@ import torch.distributed as dist
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode, ValidationTaskConfig
 
 from videomac.config import Pretrain
+from videomac.data.batch import Batch
 from videomac.data.codes import Code
 from videomac.data.plan import Plan
 from videomac.distributed.dataset import BatchStream, batches
@@ -46,14 +47,17 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
     try:
         worker.train()
     except VideomacError as error:
-        return {"stopped": [type(error).__name__, worker.stopped(error)]}
+        message = worker.stopped(error)
+        if worker.world > 1 and error is worker.data_error:
+            raise  # the other workers wait in a collective: only a new group can go on
+        return {"stopped": [type(error).__name__, message]}
     finally:
         worker.close()
     return {"stopped": None}
 
 
 class Worker:
-    """The loop's host on one worker; rank 0 writes the run folder."""
+    """The loop's host and its source of batches on one worker; rank 0 writes the run folder."""
 
     def __init__(self, settings: Pretrain, plan: Plan, board: Any, facts: dict[str, Any]) -> None:
         context = ray.train.get_context()
@@ -69,6 +73,7 @@ class Worker:
         self._taken_names: set[str] = set()
         self._preemption: int | None = None
         self._decoders_named = False
+        self.data_error: VideomacError | None = None
         self._checkpoints, self._begin = 0, time.monotonic()
         self._verdicts: dict[str, int] = {}
 
@@ -90,10 +95,26 @@ class Worker:
         self._held_out = HeldOut(self.settings, self.rank, self.world)
         self._show(stage="pretrain: waiting for the first batch", steps=extent.steps)
         with contextlib.closing(self._open_batches()) as self._source:
-            loop.run(self.state, self._source, self)
+            loop.run(self.state, self, self)
         self._show(
             stage="pretrain: waiting for the last checkpoint" + (" and its score" if self.settings.probe else "")
         )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        """The next micro-batch; remembers an error of the data path, which the other workers don't know of."""
+        try:
+            return next(self._source)
+        except VideomacError as error:
+            self.data_error = error
+            raise
+
+    @property
+    def wait_s(self) -> float:
+        """Time blocked in the data path after the first batch."""
+        return self._source.wait_s
 
     def _open_batches(self) -> BatchStream:
         """From the next row on; the last step may reach beyond the run's rows where E was rescaled."""

@@ -18,7 +18,10 @@ BAD_ROWS_FROM = 200
 class Batches(Protocol):
     """This worker's micro-batches, in the plan's order."""
 
-    wait_s: float
+    @property
+    def wait_s(self) -> float:
+        """Time blocked in `next` so far, after the first batch."""
+        ...
 
     def __iter__(self) -> Iterator[Batch]: ...
     def __next__(self) -> Batch: ...

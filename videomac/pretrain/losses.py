@@ -34,7 +34,10 @@ def masked_cells(cells_bk: Int[Tensor, "b k"], n: int) -> Int[Tensor, "b m"]:
 
 def select_cells(x_bnd: Float[Tensor, "b n d"], cells_bm: Int[Tensor, "b m"]) -> Float[Tensor, "b m d"]:
     """Selection, never multiplication by zero: what a visible cell holds (NaN, say) cannot reach the loss."""
-    return torch.take_along_dim(x_bnd, cells_bm[:, :, None], dim=1)
+    b, n, _ = x_bnd.shape
+    # Whole rows by their number: on CPU several times faster than gathering element by element.
+    row_bm = cells_bm + torch.arange(0, b * n, n, device=cells_bm.device)[:, None]
+    return x_bnd.flatten(0, 1).index_select(0, row_bm.flatten()).unflatten(0, cells_bm.shape)
 
 
 def cell_targets(

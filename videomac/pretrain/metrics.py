@@ -25,7 +25,10 @@ from videomac.pretrain.step import StepReport, TrainState
 class Waits(Protocol):
     """A source of batches that measures how long its consumer was blocked."""
 
-    wait_s: float
+    @property
+    def wait_s(self) -> float:
+        """Seconds so far."""
+        ...
 
 
 class Meter:
