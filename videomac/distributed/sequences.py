@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,7 +173,7 @@ def _unpacked(files: dict[str, bytes]) -> str | None:
     if not files:
         return None
     sha = json.loads(files["card.json"])["weights_sha256"]
-    folder = Path(_scratch()) / sha[:16]
+    folder = Path(_scratch().name) / sha[:16]
     if not folder.is_dir():
         folder.mkdir()
         for name, content in files.items():
@@ -183,5 +182,5 @@ def _unpacked(files: dict[str, bytes]) -> str | None:
 
 
 @functools.cache
-def _scratch() -> str:
-    return tempfile.mkdtemp(prefix=f"videomac-evaluate-{os.getpid()}-")
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="videomac-evaluate-")

@@ -102,7 +102,11 @@ def _carry_masks(clip: MaskClip, extractor: Extractor, preset: Preset, device: s
     entered = input_size(native, preset)
     reduced_hw = given_hw if preset.labels_down == "nearest" else labels.resize_ids(given_hw, entered)
     first_lyx = labels.down(reduced_hw, channels, extractor.grid(entered), preset).to(device)
-    prediction = [labels.resize_ids(given_hw, native if preset.scored_at == "native" else entered)]
+    scored_size = native if preset.scored_at == "native" else entered
+    # VIP scores the given frame too, as it comes back from the feature grid (videowalk writes it so).
+    regained = clip.start in clip.scored
+    given = labels.up(first_lyx, native, entered, extractor.stride, preset) if regained else given_hw
+    prediction = [labels.resize_ids(given, scored_size)]
     for soft_lyx in _propagated(clip, extractor, preset, device, clock, native, first_lyx):
         prediction.append(labels.up(soft_lyx, native, entered, extractor.stride, preset))
     clock.mark("upsampling")

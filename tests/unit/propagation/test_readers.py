@@ -85,6 +85,8 @@ def test_vip(tmp_path, place):
     assert counts.sum() == 2 * 54 * 96
     assert counts.shape == (20, 20)
     assert result.prediction.shape == (4, 54, 96), "frames 1..4 at the annotations' size"
+    given = np.array(Image.open(tmp_path / "Annotations/Category_ids/videos7/00001.png"))
+    assert 0.5 < np.mean(result.prediction[0] == given) < 1, "the given frame comes back from the feature grid"
 
 
 def jhmdb(root, place, frames=5, joints=15):
