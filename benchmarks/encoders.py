@@ -3,9 +3,9 @@
 .venv/bin/python benchmarks/encoders.py [--quick]
 
 A step is the online network's forward pass, the target network's, and the backward pass; no drop path. Backends take
-the least time of the rounds counts. Beside each ratio stands the arithmetic one, cells / visible cells. Also: bytes
-that autograd keeps, the share of matrix products that really run in bf16, and the whole step with decoder, optimiser
-and EMA beside its own arithmetic ratio (the dense decoder does not shrink).
+turns; the least time of the rounds counts. Beside each ratio stands the arithmetic one, cells / visible cells. Also:
+bytes that autograd keeps, the share of matrix products that really run in bf16, and the whole step with decoder,
+optimiser and EMA beside its own arithmetic ratio (the dense decoder does not shrink).
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class EncoderStep:
         self.bf16 = bf16
 
     def loss(self) -> Tensor:
+        """Both forward passes."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             last = self.online(self.frames[0], self.cells_bk, self.valid_b)[-1]
             with torch.no_grad():
@@ -70,6 +71,7 @@ class EncoderStep:
         return (last - wanted).float().square().mean()
 
     def __call__(self) -> None:
+        """The whole step, gradients thrown away."""
         self.loss().backward()
         self.online.zero_grad(set_to_none=True)
 
@@ -168,7 +170,7 @@ def has_bf16_units() -> bool:
 def whole_step(mask_ratio: float, backend: str) -> Callable[[], None]:
     """Both networks with decoder, backward pass, AdamW and EMA."""
     torch.manual_seed(0)
-    online = build_model(config.Model(encoder=config.Encoder(backend=backend), mask_ratio=mask_ratio))
+    online = build_model(config.Model(encoder=config.Encoder(backend=backend), mask_ratio=mask_ratio), seed=0)
     target = ema.make_target(online)
     optimizer = build_optimizer(online, config.Optim())
     encoder = EncoderStep("convnextv2_tiny", mask_ratio, backend)
@@ -188,7 +190,7 @@ def whole_step(mask_ratio: float, backend: str) -> Callable[[], None]:
 
 def whole_arithmetic(mask_ratio: float) -> float:
     """Dense over sparse arithmetic of encoder and decoder together."""
-    model = build_model(config.Model(encoder=config.Encoder(backend="masked")))
+    model = build_model(config.Model(encoder=config.Encoder(backend="masked")), seed=0)
     x_bchw, cells_bn = torch.randn(1, 3, SIZE, SIZE), all_cells(1, GRID)
     with FlopCounterMode(display=False) as both:
         model(x_bchw, cells_bn)

@@ -23,31 +23,46 @@ def depthwise_conv(
     x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours
 ) -> Float[Tensor, "b k t t c"]:
     """`layer` (groups = channels, odd kernel, stride 1) over the visible neighbours of every site."""
-    return _DepthwiseConv.apply(x_bkttc, layer.weight, layer.bias, layer.dilation[0], neighbours)
+    _, k, t, _, _ = x_bkttc.shape
+    reach = layer.kernel_size[0] // 2 * layer.dilation[0]
+    cells = neighbours.grid[0] * neighbours.grid[1]
+    if x_bkttc.is_cpu and tiles_are_cheaper(cells, k, t, reach):
+        around, sites = neighbours.tiles(t, reach), None
+    else:
+        around, sites = neighbours.canvas(t), neighbours.sites(t)
+    # Tables are made here, outside the autograd function: what is cached inside one cannot be traced.
+    spread = neighbours.tiles(t, reach) if t > 1 else neighbours.canvas(t)
+    return _DepthwiseConv.apply(x_bkttc, layer.weight, layer.bias, layer.dilation[0], around, sites, spread)
 
 
 class _DepthwiseConv(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, neighbours: Neighbours
+        ctx: Any,
+        x_bkttc: Tensor,
+        weight_copp: Tensor,
+        bias_c: Tensor | None,
+        dilation: int,
+        around: Tensor,
+        sites: Tensor | None,
+        spread: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(x_bkttc, weight_copp)
-        ctx.dilation, ctx.neighbours, ctx.has_bias = dilation, neighbours, bias_c is not None
-        return _convolve(x_bkttc, weight_copp, bias_c, dilation, neighbours)
+        ctx.save_for_backward(x_bkttc, weight_copp, around, sites, spread)
+        ctx.dilation, ctx.has_bias = dilation, bias_c is not None
+        return _convolve(x_bkttc, weight_copp, bias_c, dilation, around, sites)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x_bkttc, weight_copp, around, sites, spread = ctx.saved_tensors
         grad_bkttc = grads[0].contiguous()
-        # Autocast does not reach a backward pass: the result's type decides, as it did in the forward pass.
-        x_bkttc, weight_copp = (saved.to(grad_bkttc.dtype) for saved in ctx.saved_tensors)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = _convolve(grad_bkttc, weight_copp.flip(2, 3), None, ctx.dilation, ctx.neighbours)
+            grad_x = _convolve(grad_bkttc, weight_copp.flip(2, 3), None, ctx.dilation, around, sites)
         if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(x_bkttc, grad_bkttc, weight_copp.shape[-1], ctx.dilation, ctx.neighbours)
+            grad_weight = _weight_gradient(x_bkttc, grad_bkttc, weight_copp.shape[-1], ctx.dilation, spread)
         if ctx.has_bias and ctx.needs_input_grad[2]:
             grad_bias = grad_bkttc.sum((0, 1, 2, 3))
-        return grad_x, grad_weight, grad_bias, None, None
+        return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
 def tiles_are_cheaper(cells: int, k: int, t: int, reach: int) -> bool:
@@ -60,23 +75,19 @@ def tiles_are_cheaper(cells: int, k: int, t: int, reach: int) -> bool:
 
 
 def _convolve(
-    x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, neighbours: Neighbours
+    x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, around: Tensor, sites: Tensor | None
 ) -> Tensor:
-    _, k, t, _, c = x_bkttc.shape
-    reach = weight_copp.shape[-1] // 2 * dilation
-    cells = neighbours.grid[0] * neighbours.grid[1]
-    if x_bkttc.is_cpu and tiles_are_cheaper(cells, k, t, reach):
-        tiles_nyxc = gather(x_bkttc, neighbours.tiles(t, reach))
-        y_ncyx = F.conv2d(tiles_nyxc.permute(0, 3, 1, 2), weight_copp, bias_c, dilation=dilation, groups=c)
-        return y_ncyx.permute(0, 2, 3, 1).reshape(x_bkttc.shape)
-    canvas_bhwc = gather(x_bkttc, neighbours.canvas(t))
-    y_bchw = F.conv2d(canvas_bhwc.permute(0, 3, 1, 2), weight_copp, bias_c, padding=reach, dilation=dilation, groups=c)
-    y_sc = y_bchw.permute(0, 2, 3, 1).reshape(-1, c)
-    return y_sc.index_select(0, neighbours.sites(t)).view(x_bkttc.shape)
+    """By tiles with their halo, or, where `sites` says the way back, by canvases."""
+    c = x_bkttc.shape[-1]
+    padding = 0 if sites is None else weight_copp.shape[-1] // 2 * dilation
+    x_ncyx = gather(x_bkttc, around).permute(0, 3, 1, 2)
+    y_ncyx = F.conv2d(x_ncyx, weight_copp, bias_c, padding=padding, dilation=dilation, groups=c)
+    y_sc = y_ncyx.permute(0, 2, 3, 1).reshape(-1, c)
+    return (y_sc if sites is None else y_sc.index_select(0, sites)).view(x_bkttc.shape)
 
 
 def _weight_gradient(
-    x_bkttc: Tensor, grad_bkttc: Tensor, size: int, dilation: int, neighbours: Neighbours
+    x_bkttc: Tensor, grad_bkttc: Tensor, size: int, dilation: int, spread: Tensor
 ) -> Float[Tensor, "c 1 p p"]:
     """The correlation of input and gradient, computed as a depthwise convolution whose kernels are the gradient.
 
@@ -84,13 +95,9 @@ def _weight_gradient(
     tile (or at t = 1, where a kernel of one site is its slow case, every canvas) and channel becomes a channel.
     """
     t, c = x_bkttc.shape[2], x_bkttc.shape[-1]
-    reach = size // 2 * dilation
-    if t > 1:
-        x_yxnc = gather(x_bkttc, neighbours.tiles(t, reach).permute(1, 2, 0))
-        kernel_nctt, padding = grad_bkttc.flatten(0, 1).permute(0, 3, 1, 2), 0
-    else:
-        x_yxnc = gather(x_bkttc, neighbours.canvas(t).permute(1, 2, 0))
-        kernel_nctt, padding = gather(grad_bkttc, neighbours.canvas(t)).permute(0, 3, 1, 2), reach
+    x_yxnc = gather(x_bkttc, spread.permute(1, 2, 0))
+    kernel_nttc = grad_bkttc.flatten(0, 1) if t > 1 else gather(grad_bkttc, spread)
+    kernel_nctt, padding = kernel_nttc.permute(0, 3, 1, 2), 0 if t > 1 else size // 2 * dilation
     n = kernel_nctt.shape[0]
     x_1qyx = x_yxnc.flatten(2).unsqueeze(0).permute(0, 3, 1, 2)
     kernel_q1tt = kernel_nctt.reshape(n * c, 1, *kernel_nctt.shape[2:])
