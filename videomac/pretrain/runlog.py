@@ -49,9 +49,10 @@ class RunFolder:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder of the run, sorted; none if there is no such folder."""
-        if self.local and not self.local.is_dir():
+        begun = self.local.is_dir() if self.local else self._storage.exists("config.yaml")
+        if not begun:
             return []
-        prefix = f"{folder}/"  # of all names: a store knows no empty folder, and the run's own is never empty
+        prefix = f"{folder}/"  # of all names: a store knows no empty folder, and that of a run is never empty
         return [entry.name.removeprefix(prefix) for entry in self._storage.list() if entry.name.startswith(prefix)]
 
 
