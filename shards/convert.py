@@ -125,7 +125,7 @@ def _frame_clips(files: list[str], config: BuildShards) -> list[Clip]:
     assert config.fps is not None  # find_sources sees to it
     try:
         with Image.open(files[0], formats=("JPEG", "PNG")) as image:
-            check_pixels(*image.size, config.bounds)
+            check_pixels(image.width, image.height, config.bounds)
             width, height = ImageOps.exif_transpose(image).size
     except (OSError, ValueError, SyntaxError) as error:
         raise BadClip(Code.BROKEN, f"{os.path.basename(files[0])}: {error}") from error

@@ -156,6 +156,7 @@ def bucket(monkeypatch):
     server.stop()
 
 
+@pytest.mark.timeout(300)
 def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, bucket, tmp_path):
     client, options = bucket
     for path in pile.rglob("*.mp4"):

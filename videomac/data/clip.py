@@ -111,7 +111,7 @@ class FramesClip:
         member = self._tar.extractfile(self._members[number])
         try:
             image = Image.open(member, formats=("JPEG", "PNG"))  # type: ignore[arg-type]
-            check_pixels(*image.size, self._bounds)
+            check_pixels(image.width, image.height, self._bounds)
             return ImageOps.exif_transpose(image)
         except (OSError, ValueError, SyntaxError) as error:
             raise BadClip(Code.BROKEN, f"frame {number} is no JPEG or PNG ({error})") from error

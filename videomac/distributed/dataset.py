@@ -124,7 +124,7 @@ class BatchStream(Iterator[Batch]):
         self.first_batch_s = 0.0
         """Time to the first batch: actors start."""
         self.counters: collections.Counter[str] = collections.Counter()
-        """rows, bad_rows, bad_REASON, and the sums of `decode.STATS`."""
+        """batches, rows, distinct_clips (summed over batches), bad_rows, bad_REASON, and the sums of `decode.STATS`."""
         self.decoder_pids: set[int] = set()
         """Processes of the decode actors that made this rank's batches: for the run's record."""
         self._spans = collections.deque(spans)
@@ -166,7 +166,9 @@ class BatchStream(Iterator[Batch]):
 
     def _count(self, batch: Batch, stats: np.ndarray) -> None:
         self.counters.update(dict(zip(STATS, stats.sum(0).tolist(), strict=True)))
+        self.counters["batches"] += 1
         self.counters["rows"] += int((batch.g_b >= 0).sum())
+        self.counters["distinct_clips"] += len(set(filter(None, batch.keys)))
         for place in batch.code_b.nonzero().flatten().tolist():
             code, key = Code(int(batch.code_b[place])), batch.keys[place]
             self.counters["bad_rows"] += 1
