@@ -30,7 +30,7 @@ from videomac.propagation.propagate import propagate
 
 AT_LEAST = 5.0
 GRID = (60, 107)
-CHANNELS = {"convnextv2_tiny stage 1": 192, "convnextv2_atto stage 1": 80}
+CHANNELS = {"convnextv2_atto stage 1": 80, "convnextv2_tiny stage 1": 192}
 
 
 def main() -> int:
@@ -101,18 +101,16 @@ def _last_frame(run: Callable[[], Any]) -> tuple[list[Tensor], float]:
 
 
 def _published_last_frame(name: str, features: Tensor, labels: list[Tensor]) -> tuple[Tensor, float]:
-    """The last frame by the published way, given the labels of all earlier ones; the faster of two runs."""
+    """The last frame by the published way, given the labels of all earlier ones."""
     step = {"crw": published.crw_step, "dino": published.dino_step}[name]
-    runs = []
-    for _ in range(2):
-        begin = time.perf_counter()
-        soft = step(features, labels)
-        runs.append(time.perf_counter() - begin)
-    return soft, min(runs)
+    step(features[:2], labels[:1])  # makes the mask of the window, which the published code makes once per clip
+    begin = time.perf_counter()
+    soft = step(features, labels)
+    return soft, time.perf_counter() - begin
 
 
 def _exact(name: str) -> dict[str, Any]:
-    grid, settings = (20, 36), {"crw": {"n": 6, "radius": 7, "k": 10}, "dino": {"n": 4, "radius": 6, "k": 5}}[name]
+    grid, settings = (16, 30), {"crw": {"n": 6, "radius": 7, "k": 10}, "dino": {"n": 4, "radius": 6, "k": 5}}[name]
     features, first = features_like_a_video(10, 32, grid, torch.float64), _labels(grid, torch.float64)
     preset = dataclasses.replace(PRESETS[name], context=settings["n"], radius=settings["radius"], topk=settings["k"])
     got = torch.stack(list(propagate(features, first, preset)))
