@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from videomac.distributed.cluster import connected
         from videomac.report.stages import Stages
+        from videomac.report.summary import summarise
 
         stages = Stages(config, count=5)
         stages.discard("evaluation")
@@ -31,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stages.run("pretrain", pretrain, config.pretrain)
             stages.run("export", export, Export(checkpoint=config.folder, out=config.evaluate.model))
             stages.run("evaluate", evaluate, config.evaluate)
-        stages.finish()
+        stages.finish(**summarise(config.folder))
         print(f"report: {stages.run('report', write_run_report, config.folder)}")
+        stages.finish(**summarise(config.folder))
     return 0
 
 

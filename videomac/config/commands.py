@@ -99,7 +99,7 @@ COMMANDS: dict[str, Command[Any]] = {
                 "--out": ("out={text}",),
             },
         ),
-        Command("report", Report, "write report.html of a run, finished or not", ("run",)),
+        Command("report", Report, "write report.html of a run (finished or not), a sweep or an evaluation", ("run",)),
     )
 }
 

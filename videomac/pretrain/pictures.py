@@ -26,7 +26,7 @@ def reconstructions(state: TrainState, batch: Batch, pairs: int) -> dict[str, np
     The true mean and variance of each cell undo the normalisation of the predictions, and visible cells show the
     input: a picture shows structure, not the colours that the network could know.
     """
-    good = [i for i, weight in enumerate(batch.weight_b.tolist()) if weight > 0][:pairs]
+    good = _distinct(batch, pairs)
     frames = normalise_frames(batch.frames_b2hwc[good].to(state.device))
     cells_bk = batch.cells_bk[good].to(state.device)
     columns: dict[str, list[Tensor]] = {name: [] for name in ("input", "visible", "online", "target")}
@@ -39,6 +39,13 @@ def reconstructions(state: TrainState, batch: Batch, pairs: int) -> dict[str, np
             columns[name].append(_composed(frame_bchw, network, cells_bk, state))
     state.online.train(was_training)
     return {name: _as_uint8(torch.stack(images, 1)) for name, images in columns.items()}
+
+
+def _distinct(batch: Batch, pairs: int) -> list[int]:
+    """Places of good pairs, of as many different clips as there are."""
+    places = [i for i, weight in enumerate(batch.weight_b.tolist()) if weight > 0]
+    repeats = {i: sum(batch.keys[j] == batch.keys[i] for j in places if j < i) for i in places}
+    return sorted(places, key=repeats.__getitem__)[:pairs]
 
 
 def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:

@@ -42,6 +42,7 @@ class Stages:
         begin = time.perf_counter()
         outcome = stage(argument)
         self.seconds[name] = time.perf_counter() - begin
+        self._record({})
         print(f"[{len(self.seconds)}/{self.count}] {name}: {self.seconds[name]:.1f} s", flush=True)
         return outcome
 
@@ -50,12 +51,16 @@ class Stages:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def finish(self, **results: Any) -> None:
-        """Writes `results.json`: what the run measured, the seconds of each stage, and what it was made with."""
-        record = {"stages_s": self.seconds, **results, "config_hash": self.config.config_hash(), **provenance()}
-        previous = _read_json(self.folder / "results.json")
-        # A kept stage takes no time; the figure to show is that of the run that did the work.
-        record["first_stages_s"] = previous.get("first_stages_s", self.seconds)
-        _write_text(self.folder / "results.json", json.dumps(record, indent=2, default=str))
+        """Writes what the run came to into `results.json`, beside the seconds of the stages."""
+        self._record(results)
+
+    def _record(self, results: dict[str, Any]) -> None:
+        """A kept stage takes no time: `first_stages_s` holds the seconds of the run that did each stage's work."""
+        path = self.folder / "results.json"
+        first = self.seconds | _read_json(path).get("first_stages_s", {})
+        made_with = {"config_hash": self.config.config_hash(), **provenance()}
+        record = {"stages_s": self.seconds, "first_stages_s": first, **results, **made_with}
+        _write_text(path, json.dumps(record, indent=2, default=str))
 
     def _claim(self) -> None:
         record = self.folder / "quickstart.yaml"
