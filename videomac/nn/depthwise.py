@@ -32,6 +32,7 @@ def depthwise_conv(
         around, sites = neighbours.canvas(t), neighbours.sites(t)
     # Tables are made here, outside the autograd function: what is cached inside one cannot be traced.
     spread = neighbours.tiles(t, reach) if t > 1 else neighbours.canvas(t)
+    spread = None if spread is around else spread  # the same tensor twice cannot be traced either
     return _DepthwiseConv.apply(x_bkttc, layer.weight, layer.bias, layer.dilation[0], around, sites, spread)
 
 
@@ -45,7 +46,7 @@ class _DepthwiseConv(torch.autograd.Function):
         dilation: int,
         around: Tensor,
         sites: Tensor | None,
-        spread: Tensor,
+        spread: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(x_bkttc, weight_copp, around, sites, spread)
         ctx.dilation, ctx.has_bias = dilation, bias_c is not None
@@ -59,6 +60,7 @@ class _DepthwiseConv(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _convolve(grad_bkttc, weight_copp.flip(2, 3), None, ctx.dilation, around, sites)
         if ctx.needs_input_grad[1]:
+            spread = around if spread is None else spread
             grad_weight = _weight_gradient(x_bkttc, grad_bkttc, weight_copp.shape[-1], ctx.dilation, spread)
         if ctx.has_bias and ctx.needs_input_grad[2]:
             grad_bias = grad_bkttc.sum((0, 1, 2, 3))
