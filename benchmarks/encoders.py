@@ -54,7 +54,7 @@ class EncoderStep:
 
     def __init__(self, name: str, mask_ratio: float, backend: str, bf16: bool = False) -> None:
         torch.manual_seed(0)
-        self.online = build_encoder(config.Encoder(name=name, backend=backend))
+        self.online = build_encoder(config.Encoder().with_values(name=name, backend=backend))
         self.target: Encoder = copy.deepcopy(self.online).eval()
         self.frames = [torch.randn(BATCH, 3, SIZE, SIZE) for _ in range(2)]
         keep = visible_count(CELLS, mask_ratio)
@@ -170,7 +170,9 @@ def has_bf16_units() -> bool:
 def whole_step(mask_ratio: float, backend: str) -> Callable[[], None]:
     """Both networks with decoder, backward pass, AdamW and EMA."""
     torch.manual_seed(0)
-    online = build_model(config.Model(encoder=config.Encoder(backend=backend), mask_ratio=mask_ratio), seed=0)
+    online = build_model(
+        config.Model(encoder=config.Encoder().with_values(backend=backend), mask_ratio=mask_ratio), seed=0
+    )
     target = ema.make_target(online)
     optimizer = build_optimizer(online, config.Optim())
     encoder = EncoderStep("convnextv2_tiny", mask_ratio, backend)

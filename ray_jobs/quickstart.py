@@ -16,12 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac quickstart`; returns the exit code."""
     with job("quickstart", argv) as config:
         from shards.build import build_shards  # here, so that --help and config errors come at once
+        from videomac.distributed.cluster import connected
         from videomac.distributed.launch import pretrain
         from videomac.distributed.sequences import evaluate
         from videomac.pretrain.export import export
         from videomac.report.run import write_run_report
-
-        from videomac.distributed.cluster import connected
         from videomac.report.stages import Stages
         from videomac.report.summary import summarise
 

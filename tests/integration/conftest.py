@@ -43,7 +43,5 @@ def sample_shards(_ray_session: None, tmp_path_factory: pytest.TempPathFactory, 
     (folder / "clips").mkdir()
     for clip in sorted(sample_clips.iterdir())[:4]:
         shutil.copy(clip, folder / "clips")
-    build_shards(
-        config.BuildShards(source=f"{folder}/clips", out=f"{folder}/shards", reencode=True, short_side=64)
-    )
+    build_shards(config.BuildShards(source=f"{folder}/clips", out=f"{folder}/shards", reencode=True, short_side=64))
     return folder / "shards"

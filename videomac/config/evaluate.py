@@ -29,13 +29,13 @@ class Propagation(Section):
     """Frames are resized to this short side; null: native."""
     window: Literal["circle", "square"] | None = None
     """Shape of the window: distance < radius, or both offsets <= radius."""
-    context: int | None = pydantic.Field(None, ge=1)
+    context: int | None = pydantic.Field(default=None, ge=1)
     """Recent frames n that labels are taken from, beside the first."""
-    radius: int | None = pydantic.Field(None, ge=1)
+    radius: int | None = pydantic.Field(default=None, ge=1)
     """Window around a site, in feature cells."""
-    topk: int | None = pydantic.Field(None, ge=1)
+    topk: int | None = pydantic.Field(default=None, ge=1)
     """Affinities kept per site."""
-    temperature: float | None = pydantic.Field(None, gt=0)
+    temperature: float | None = pydantic.Field(default=None, gt=0)
     """Of the softmax over the kept affinities."""
 
 
@@ -50,7 +50,7 @@ class Features(Section):
     """Export folder or file, or timm name."""
     weights: str | None = None
     """For `timm`: a safetensors or pth file; null: as timm creates it."""
-    stage: int | None = pydantic.Field(None, ge=-1)
+    stage: int | None = pydantic.Field(default=None, ge=-1)
     """Feature stage, 0 is the first, -1 the last; null: the top-level `stage`."""
     seeds: tuple[int, ...] = (0,)
     """For `random`: scores are means over these seeds."""
@@ -62,9 +62,9 @@ class Evaluate(Section):
     model: str | None = None
     """Export folder, checkpoint or run folder, timm name, or a timm network's own weights as `NAME@FILE` (a file whose
     name begins with the timm name needs no `NAME@`); the first row of the table."""
-    stage: int = pydantic.Field(1, ge=-1)
+    stage: int = pydantic.Field(default=1, ge=-1)
     """Feature stage, 0 is the first (stride 4), 1 stride 8, -1 the last; in a plain vision transformer, the block."""
-    stride_reduction: int = pydantic.Field(1, ge=1)
+    stride_reduction: int = pydantic.Field(default=1, ge=1)
     """Dilate the last stages so that features are this many times denser."""
     features: tuple[Features, ...] = ()
     """Further rows of the table."""
@@ -79,7 +79,7 @@ class Evaluate(Section):
     """Departures from the preset; they change its hash."""
     out: str = "runs/evaluation"
     """Folder that receives results.json, report.html, predictions and pictures."""
-    parallel: int = pydantic.Field(0, ge=0)
+    parallel: int = pydantic.Field(default=0, ge=0)
     """Clips side by side as Ray tasks; 0: one per CPU (or GPU)."""
     gpu: bool = False
     """One GPU per task."""
@@ -90,11 +90,11 @@ class Evaluate(Section):
 class Probe(Section):
     """Propagation on a few clips, beside the training."""
 
-    every_checkpoints: int = pydantic.Field(1, ge=1)
+    every_checkpoints: int = pydantic.Field(default=1, ge=1)
     """Checkpoints between two probes."""
-    max_share: float = pydantic.Field(0.5, gt=0, le=1)
+    max_share: float = pydantic.Field(default=0.5, gt=0, le=1)
     """Probes are skipped while they took more than this share of the run's time."""
-    timeout_s: float = pydantic.Field(600.0, gt=0)
+    timeout_s: float = pydantic.Field(default=600.0, gt=0)
     """A probe that finds no free CPU, or takes longer, is given up; training goes on."""
     evaluate: Evaluate
     """What is scored; its `model` is the checkpoint's export."""

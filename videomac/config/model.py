@@ -20,7 +20,7 @@ class Encoder(Section):
     """How it is computed; equal results: `masked` is the slow reference, `minkowski` an extra."""
     grn: Literal["image", "batch"] | None = None
     """Population of the GRN's norm; null: `image` for standard, `batch` for paper (as the published code does)."""
-    drop_path: float = pydantic.Field(0.0, ge=0, lt=1)
+    drop_path: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block; earlier blocks rise to it linearly."""
     gradient_checkpointing: bool = False
     """Recompute each block in the backward pass: less memory, about a third more time."""
@@ -34,13 +34,13 @@ class Model(Section):
     encoder: Encoder = Encoder()
     cell: Literal[16, 32] = 32
     """Side of a mask cell in pixels; 16 drops the stride of the last stage."""
-    mask_ratio: float = pydantic.Field(0.75, gt=0, lt=1)
+    mask_ratio: float = pydantic.Field(default=0.75, gt=0, lt=1)
     """Share of the cells that is hidden; int(cells * (1 - mask_ratio)) stay visible."""
-    decoder_dim: int = pydantic.Field(512, ge=1)
+    decoder_dim: int = pydantic.Field(default=512, ge=1)
     """Channels of the decoder."""
-    decoder_depth: int = pydantic.Field(1, ge=0)
+    decoder_depth: int = pydantic.Field(default=1, ge=0)
     """Dense ConvNeXt V2 blocks of the decoder."""
-    gamma: float = pydantic.Field(1.0, ge=0)
+    gamma: float = pydantic.Field(default=1.0, ge=0)
     """Weight of the reconstruction consistency between the two frames."""
     norm_target: bool = True
     """Normalise each target cell by its own mean and variance."""

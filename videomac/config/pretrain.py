@@ -19,22 +19,22 @@ class Run(Section):
     """Folder of the run below `storage`; never derived from a clock, so that a resubmitted job resumes."""
     storage: str = "runs"
     """Local folder (shared between nodes) or `s3://` prefix."""
-    seed: int = pydantic.Field(0, ge=0)
+    seed: int = pydantic.Field(default=0, ge=0)
     """Seed of everything random."""
 
 
 class Optim(Section):
     """AdamW, its schedule, and the EMA of the target network."""
 
-    blr: float = pydantic.Field(1e-3, gt=0)
+    blr: float = pydantic.Field(default=1e-3, gt=0)
     """Base learning rate: lr = blr * batch_size / 256."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's betas."""
-    weight_decay: float = pydantic.Field(0.05, ge=0)
+    weight_decay: float = pydantic.Field(default=0.05, ge=0)
     """On matrices and kernels; none on biases, norms and the mask token."""
-    warmup_share: float = pydantic.Field(0.1, ge=0, le=1)
+    warmup_share: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of the run's rows with a linearly rising learning rate; a cosine to 0 follows."""
-    clip_norm: float | None = pydantic.Field(None, gt=0)
+    clip_norm: float | None = pydantic.Field(default=None, gt=0)
     """Largest gradient norm; null: no clipping."""
     ema_momentum: tuple[float, float] = (0.996, 1.0)
     """EMA momentum at the run's begin and end; a cosine between."""
@@ -53,15 +53,15 @@ class Optim(Section):
 class Train(Section):
     """How much, how wide, how precise."""
 
-    batch_size: int = pydantic.Field(256, ge=1)
+    batch_size: int = pydantic.Field(default=256, ge=1)
     """Effective batch E: pairs in one optimiser update, over all workers and micro-steps."""
     batch_scaling: Literal["keep", "per_worker"] = "keep"
     """With fewer or more workers than `workers.count`: keep E, or scale it (and the learning rate) by their number."""
-    micro_batch: int = pydantic.Field(32, ge=1)
+    micro_batch: int = pydantic.Field(default=32, ge=1)
     """Pairs that one worker computes at a time; a step takes ceil(E / (workers * micro_batch)) micro-steps."""
-    steps: int | None = pydantic.Field(None, ge=1)
+    steps: int | None = pydantic.Field(default=None, ge=1)
     """Optimiser updates in the run; give this or `epochs`."""
-    epochs: float | None = pydantic.Field(None, gt=0)
+    epochs: float | None = pydantic.Field(default=None, gt=0)
     """Passes over the plan's rows; give this or `steps`."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast type; fp16 brings a gradient scaler."""
@@ -75,7 +75,7 @@ class Train(Section):
     """Stock ResNets: batch statistics over all workers."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """On a NaN or infinite loss or gradient: stop the run, or skip the step and count it."""
-    max_loss: float = pydantic.Field(1e3, gt=0)
+    max_loss: float = pydantic.Field(default=1e3, gt=0)
     """A loss above this counts as non-finite."""
 
     @pydantic.model_validator(mode="after")
@@ -88,45 +88,45 @@ class Train(Section):
 class Workers(Section):
     """What Ray Train is asked for."""
 
-    count: int = pydantic.Field(1, ge=1)
+    count: int = pydantic.Field(default=1, ge=1)
     """Training workers; one GPU each with `gpu`."""
     gpu: bool = False
     """One GPU per worker with NCCL; otherwise CPU with gloo."""
-    cpus: float = pydantic.Field(1.0, gt=0)
+    cpus: float = pydantic.Field(default=1.0, gt=0)
     """CPUs that Ray books per worker."""
-    threads: int = pydantic.Field(0, ge=0)
+    threads: int = pydantic.Field(default=0, ge=0)
     """torch threads per worker; 0: the booked CPUs, at least 1."""
-    min_count: int | None = pydantic.Field(None, ge=1)
+    min_count: int | None = pydantic.Field(default=None, ge=1)
     """Go on with as few workers as this when nodes are lost; null: wait for `count`."""
-    max_failures: int = pydantic.Field(3, ge=0)
+    max_failures: int = pydantic.Field(default=3, ge=0)
     """Restarts after lost workers before the run ends with an error."""
-    start_timeout_s: float = pydantic.Field(60.0, gt=0)
+    start_timeout_s: float = pydantic.Field(default=60.0, gt=0)
     """Error when the cluster could not start the workers within this time."""
-    collective_timeout_s: float = pydantic.Field(300.0, gt=0)
+    collective_timeout_s: float = pydantic.Field(default=300.0, gt=0)
     """Error when a worker does not reach a collective within this time."""
 
 
 class Checkpoint(Section):
     """When everything is written, and what is kept."""
 
-    every_steps: int = pydantic.Field(500, ge=1)
+    every_steps: int = pydantic.Field(default=500, ge=1)
     """Steps between checkpoints; one more comes at the end."""
-    keep: int = pydantic.Field(3, ge=2)
+    keep: int = pydantic.Field(default=3, ge=2)
     """Newest checkpoints kept, beside the best-scored."""
 
 
 class Log(Section):
     """What is seen of a run."""
 
-    every_steps: int = pydantic.Field(10, ge=1)
+    every_steps: int = pydantic.Field(default=10, ge=1)
     """Steps between lines of metrics.jsonl."""
-    pictures_every_steps: int = pydantic.Field(0, ge=0)
+    pictures_every_steps: int = pydantic.Field(default=0, ge=0)
     """Steps between reconstruction pictures; 0: at checkpoints."""
-    picture_pairs: int = pydantic.Field(4, ge=1)
+    picture_pairs: int = pydantic.Field(default=4, ge=1)
     """Pairs in one file of reconstruction pictures."""
-    held_out_every_steps: int = pydantic.Field(0, ge=0)
+    held_out_every_steps: int = pydantic.Field(default=0, ge=0)
     """Steps between losses on the validation split; 0: never."""
-    held_out_pairs: int = pydantic.Field(64, ge=1)
+    held_out_pairs: int = pydantic.Field(default=64, ge=1)
     """Pairs of the validation split that are scored."""
     writers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
     """Where metrics go beside metrics.jsonl."""

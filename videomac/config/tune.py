@@ -24,9 +24,9 @@ class Tune(Section):
     """Dotted keys of the pretraining config, each with the values to try."""
     search: Literal["grid", "random"] = "grid"
     """`grid`: every combination; `random`: each value drawn from its list."""
-    samples: int = pydantic.Field(1, ge=1)
+    samples: int = pydantic.Field(default=1, ge=1)
     """grid: repeats of the whole grid (with other seeds); random: trials in all."""
-    max_concurrent: int = pydantic.Field(1, ge=1)
+    max_concurrent: int = pydantic.Field(default=1, ge=1)
     """Trials side by side; all their workers and actors must fit the cluster."""
     metric: str = "J&F-Mean"
     """Score that ranks the trials, larger is better: J&F-Mean, J-Mean, F-Mean, mIoU, PCK@0.1 as the task gives."""

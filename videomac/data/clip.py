@@ -66,7 +66,7 @@ def decoder_version(decoder: str) -> str:
     """
     try:
         if decoder == "torchcodec":
-            import torchcodec
+            import torchcodec  # pyright: ignore[reportMissingImports] - an extra
 
             return f"torchcodec {torchcodec.__version__}"
         import av

@@ -71,8 +71,8 @@ def add_onnx(out_dir: str, card: dict[str, Any], size: tuple[int, int] = (224, 2
     if not card["timm"]:
         raise ExportError(f"{card['architecture']} of variant paper: ONNX export is for variant standard")
     try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch's exporter needs it
+        import onnxruntime  # pyright: ignore[reportMissingImports] - an extra
+        import onnxscript  # noqa: F401 - torch's exporter needs it # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError(f"format: onnx needs the extra: pip install 'videomac[onnx]' ({error})") from error
     with uploaded(out_dir) as out:

@@ -70,7 +70,7 @@ class MlflowWriter(Writer):
     """One MLflow run; the server is MLFLOW_TRACKING_URI's."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
-        import mlflow
+        import mlflow  # pyright: ignore[reportMissingImports] - an extra
 
         self._mlflow = mlflow
         self._run = mlflow.start_run(run_name=settings.run.name, tags={"folder": folder.url})
@@ -94,7 +94,7 @@ class WandbWriter(Writer):
     """One Weights & Biases run that later attempts continue; configured by the WANDB_* environment."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports] - an extra
 
         self._wandb = wandb
         self._run = wandb.init(
