@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import timm
 from safetensors.torch import load_file
 
-from ray_jobs import quickstart
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALLER = (
     "pretrain.data.image_size=[64, 64]",
     "pretrain.model.decoder_dim=32",
@@ -26,11 +28,20 @@ SMALLER = (
 )
 
 
+def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """`videomac quickstart` as a user runs it: a process of its own, in some folder, with relative paths."""
+    return subprocess.run(
+        [sys.executable, "-m", "ray_jobs.quickstart", *SMALLER, *overrides],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=230, check=False,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def run_folder(_ray_session, tmp_path_factory) -> Path:
-    storage = tmp_path_factory.mktemp("runs")
-    assert quickstart.main([f"pretrain.run.storage={storage}", *SMALLER]) == 0
-    return storage / "quickstart"
+def run_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("empty")
+    done = run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "runs" / "quickstart"
 
 
 def test_the_run_folder_holds_every_part(run_folder):
@@ -61,24 +72,23 @@ def test_scores_are_there_for_every_row(run_folder):
     assert all(0 < row["scores"]["J&F-Mean"] < 1 for row in evaluation["rows"])
 
 
-def test_a_second_run_keeps_shards_and_weights_and_evaluates_anew(run_folder, capfd):
+def test_a_second_run_keeps_shards_and_weights_and_evaluates_anew(run_folder):
     weights = run_folder / "export" / "model.safetensors"
     metrics, scored = (run_folder / "metrics.jsonl").read_text(), run_folder / "evaluation" / "results.json"
-    before, first_report = weights.read_bytes(), scored.stat().st_mtime_ns
+    before, first_scored = weights.read_bytes(), scored.stat().st_mtime_ns
 
-    assert quickstart.main([f"pretrain.run.storage={run_folder.parent}", *SMALLER]) == 0
+    again = run(run_folder.parent.parent)
 
-    assert "finished shards and weights are kept" in capfd.readouterr().out
+    assert again.returncode == 0, again.stderr
+    assert "finished shards and weights are kept" in again.stdout
     assert (run_folder / "metrics.jsonl").read_text() == metrics
     assert weights.read_bytes() == before
-    assert scored.stat().st_mtime_ns > first_report
+    assert scored.stat().st_mtime_ns > first_scored
 
 
-def test_another_configuration_is_refused_with_its_keys(run_folder, capfd):
-    with pytest.raises(SystemExit) as left:
-        quickstart.main([f"pretrain.run.storage={run_folder.parent}", *SMALLER, "pretrain.model.mask_ratio=0.5"])
+def test_another_configuration_is_refused_with_its_keys(run_folder):
+    refused = run(run_folder.parent.parent, "pretrain.model.mask_ratio=0.5")
 
-    shown = capfd.readouterr()
-    assert left.value.code == 2
-    assert "changed: pretrain.model.mask_ratio: 0.75 -> 0.5" in shown.out
-    assert "make demo FRESH=1" in shown.err
+    assert refused.returncode == 2
+    assert "changed: pretrain.model.mask_ratio: 0.75 -> 0.5" in refused.stdout
+    assert "make demo FRESH=1" in refused.stderr

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -82,9 +83,12 @@ def pretrain(settings: Pretrain) -> RunResult:
 
 def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any]) -> ray.train.Result:
     board: Any = progress.Board.remote()
+    # Ray Train's workers run in a folder of their own: a relative path means one below the driver's folder.
+    config = settings if "://" in folder.url else settings.with_values(**{"run.storage": str(Path(folder.url).parent)})
+    task = {"config": config.model_dump_json(), "plan": plan, "board": board, "facts": facts, "folder": os.getcwd()}
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": settings.model_dump_json(), "plan": plan, "board": board, "facts": facts},
+        train_loop_config=task,
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(
             backend="nccl" if settings.workers.gpu else "gloo", timeout_s=int(settings.workers.collective_timeout_s)
