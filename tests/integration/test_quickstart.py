@@ -32,7 +32,7 @@ def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     """`videomac quickstart` as a user runs it: a process of its own, in some folder, with relative paths."""
     return subprocess.run(
         [sys.executable, "-m", "ray_jobs.quickstart", *SMALLER, *overrides],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=230, check=False,
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=230, check=False, capture_output=True, text=True
     )  # fmt: skip
 
 
