@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videomac.nn.convolution import autocast_dtype
 from videomac.nn.neighbours import Neighbours, gather
 
 
@@ -33,7 +34,11 @@ def depthwise_conv(
     # Tables are made here, outside the autograd function: what is cached inside one cannot be traced.
     spread = neighbours.tiles(t, reach) if t > 1 else neighbours.canvas(t)
     spread = None if spread is around else spread  # the same tensor twice cannot be traced either
-    return _DepthwiseConv.apply(x_bkttc, layer.weight, layer.bias, layer.dilation[0], around, sites, spread)
+    # In bf16 oneDNN's depthwise kernels are slower than in float32; on other devices autocast's choice is right.
+    dtype = layer.weight.dtype if x_bkttc.is_cpu else autocast_dtype(x_bkttc)
+    weight, bias = layer.weight.to(dtype), None if layer.bias is None else layer.bias.to(dtype)
+    with torch.autocast(x_bkttc.device.type, enabled=False):
+        return _DepthwiseConv.apply(x_bkttc.to(dtype), weight, bias, layer.dilation[0], around, sites, spread)
 
 
 class _DepthwiseConv(torch.autograd.Function):

@@ -76,13 +76,15 @@ def test_gradient_checkpointing_changes_nothing_but_memory(family):
 
 
 @pytest.mark.parametrize("family", SMALL)
-def test_autocast_bf16_stays_near_float32_and_trains(family):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_autocast_bf16_stays_near_float32_and_trains(family, checkpointing):
     network = small_network(family).float()
+    network.gradient_checkpointing = checkpointing
     x_bchw, cells_bk = batch()
     wanted = network(x_bchw.float(), cells_bk)[-1]
     with torch.autocast("cpu", torch.bfloat16):
         last = network(x_bchw.float(), cells_bk)[-1]
-        last.float().square().mean().backward()
+    last.float().square().mean().backward()
     assert (last.float() - wanted).abs().max() < 0.1 * wanted.abs().max()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
