@@ -75,7 +75,7 @@ def run(golden, model, target, frame1, frame2):
     return stages, pred_bnd, target_pred_bnd
 
 
-def close(value, wanted, tolerance, name=""):
+def assert_close(value, wanted, tolerance, name=""):
     value, wanted = value.detach().double(), torch.from_numpy(np.asarray(wanted)).double()
     assert value.shape == wanted.shape, name
     assert (value - wanted).abs().max() <= tolerance * wanted.abs().max(), name
@@ -101,12 +101,12 @@ def test_tiny(name, backend):
     frame1, frame2 = (torch.from_numpy(golden[key]) for key in ("frame1", "frame2"))
     stages, pred_bnd, target_pred_bnd = run(golden, model, as_target(model, size, stem, 16), frame1, frame2)
     for i, stage in enumerate(stages):
-        close(stage, golden[f"stage{i}"], 1e-5, f"stage{i}")
-    close(pred_bnd.transpose(1, 2).unflatten(2, (3, 3)), golden["pred_online"], 1e-5)
-    close(target_pred_bnd.transpose(1, 2).unflatten(2, (3, 3)), golden["pred_target"], 1e-5)
+        assert_close(stage, golden[f"stage{i}"], 1e-5, f"stage{i}")
+    assert_close(pred_bnd.transpose(1, 2).unflatten(2, (3, 3)), golden["pred_online"], 1e-5)
+    assert_close(target_pred_bnd.transpose(1, 2).unflatten(2, (3, 3)), golden["pred_target"], 1e-5)
     gradients = from_published({key: torch.from_numpy(golden[f"grad/{key}"]) for key in published})
     for key, parameter in model.named_parameters():
-        close(parameter.grad, gradients.pop(key), 5e-5, key)
+        assert_close(parameter.grad, gradients.pop(key), 5e-5, key)
     assert not gradients
 
 
@@ -123,7 +123,7 @@ def test_tiny_sample_alone(name):
     for i in range(2):
         cells_bk = torch.from_numpy(golden["mask"][i] == 0).nonzero().flatten().unsqueeze(0)
         stages, _ = model(frame1[i : i + 1], cells_bk)
-        close(stages[3], golden[f"stage3_sample{i}_alone"], 1e-5)
+        assert_close(stages[3], golden[f"stage3_sample{i}_alone"], 1e-5)
 
 
 def seeded_parameters(golden, model, seed):
@@ -171,9 +171,11 @@ def test_full_size(name):
     stages, pred_bnd, target_pred_bnd = run(golden, model, as_target(model, size, 64, 512), frame1, frame2)
     for i, stage in enumerate(stages):
         assert tuple(stage.shape) == tuple(golden[f"stage{i}_shape"])
-        close_at(stage, golden[f"stage{i}_index"], golden[f"stage{i}_at"], golden[f"stage{i}_l2"])
-    close_at(pred_bnd.transpose(1, 2), golden["pred_index"], golden["pred_online_at"], golden["pred_online_l2"])
-    close_at(target_pred_bnd.transpose(1, 2), golden["pred_index"], golden["pred_target_at"], golden["pred_target_l2"])
+        assert_close_at(stage, golden[f"stage{i}_index"], golden[f"stage{i}_at"], golden[f"stage{i}_l2"])
+    assert_close_at(pred_bnd.transpose(1, 2), golden["pred_index"], golden["pred_online_at"], golden["pred_online_l2"])
+    assert_close_at(
+        target_pred_bnd.transpose(1, 2), golden["pred_index"], golden["pred_target_at"], golden["pred_target_l2"]
+    )
     gradients = {key: parameter.grad for key, parameter in model.named_parameters()}
     resnet = name in ("mac_r18", "mac_r50")
     for key, norm in zip(golden["param_names"], golden["grad_norm"], strict=True):
@@ -182,7 +184,7 @@ def test_full_size(name):
     assert not gradients
 
 
-def close_at(value, index, wanted, l2):
+def assert_close_at(value, index, wanted, l2):
     value = value.detach().double().flatten()
     assert value.norm().item() == pytest.approx(float(l2), rel=1e-5)
     assert (value[torch.from_numpy(index)] - torch.from_numpy(wanted)).abs().max() <= 1e-5 * value.abs().max()

@@ -31,7 +31,8 @@ def free_port() -> int:
 def head(tmp_path_factory):
     """A head node of 4 booked CPUs with its dashboard; ended with all its children by SIGTERM."""
     ports = {"--port": free_port(), "--dashboard-port": free_port(), "--ray-client-server-port": free_port()}
-    environment = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", "RAY_ENABLE_AUTO_CONNECT")}
+    # The cluster that other tests share in this process leaves its own RAY_* behind.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
     log = (tmp_path_factory.mktemp("head") / "head.log").open("w")
     words = [word for flag, port in ports.items() for word in (flag, str(port))]
@@ -66,11 +67,17 @@ def wait_for(url: str, timeout_s: float = 60.0) -> None:
 
 def submit(url: str, environment: dict[str, str], *words: str) -> dict:
     """Submits and waits; returns the job's record from the Jobs API."""
-    name = f"job-{time.monotonic_ns()}"
-    subprocess.run(
-        [RAY, "job", "submit", "--submission-id", name, "--address", url, "--", sys.executable, *words],
-        env=environment, cwd=ROOT, capture_output=True, timeout=200, check=False,
-    )  # fmt: skip
+    name, end = f"job-{time.monotonic_ns()}", time.monotonic() + 90
+    while True:
+        done = subprocess.run(
+            [RAY, "job", "submit", "--submission-id", name, "--address", url, "--", sys.executable, *words],
+            env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        print(done.stdout, done.stderr)
+        # The dashboard answers some seconds before the agent that runs jobs does.
+        if "No available agent" not in done.stdout + done.stderr or time.monotonic() > end:
+            break
+        time.sleep(2)
     with urllib.request.urlopen(f"{url}/api/jobs/{name}", timeout=10) as answer:
         return json.load(answer)
 
