@@ -30,7 +30,8 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
     """A head node of 4 booked CPUs with its dashboard; ended with all its children by SIGTERM."""
-    ports = {"--port": free_port(), "--dashboard-port": free_port(), "--ray-client-server-port": free_port()}
+    flags = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
+    ports = {f"--{flag}": free_port() for flag in flags}  # the agent's default port is the shared cluster's
     # The cluster that other tests share in this process leaves its own RAY_* behind.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
