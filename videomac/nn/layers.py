@@ -62,23 +62,26 @@ class GlobalResponseNorm(nn.Module):
         self.population = population
         self.eps = 1e-6
 
-    def forward(self, x: Features, valid_b: Bool[Tensor, " b"] | None = None, fold_bias: bool = False) -> Features:
-        """Hidden sites, where they are stored, must be zero. `fold_bias`: the caller adds the bias later."""
+    def forward(self, x: Features, valid_b: Bool[Tensor, " b"] | None = None) -> Features:
+        """Hidden sites, where they are stored, must be zero."""
         x_bsc = x.flatten(1, -2)
         counted_b = valid_b if self.population == "batch" else None
-        y_bsc = _Respond.apply(x_bsc, self.weight, counted_b, self.population == "batch", self.eps)
-        return y_bsc.view_as(x) if fold_bias else (y_bsc + self.bias).view_as(x)
+        batch = self.population == "batch"
+        return _Respond.apply(x_bsc, self.weight, self.bias, counted_b, batch, self.eps).view_as(x)
 
 
 class _Respond(torch.autograd.Function):
-    """x * (1 + weight * N), N = |x| / (mean over channels of |x| + eps): GRN without its bias, in few passes over x.
+    """x * (1 + weight * N) + bias, N = |x| / (mean over channels of |x| + eps), in few passes over x and few buffers.
 
     The derivative of a channel's norm |x| with respect to x is x / |x|, 0 where the norm is 0 (as in PyTorch).
     """
 
     @staticmethod
-    def forward(ctx: Any, x_bsc: Tensor, weight_c: Tensor, valid_b: Tensor | None, batch: bool, eps: float) -> Tensor:
-        square_bc = (x_bsc * x_bsc).sum(1, dtype=weight_c.dtype)
+    def forward(
+        ctx: Any, x_bsc: Tensor, weight_c: Tensor, bias_c: Tensor, valid_b: Tensor | None, batch: bool, eps: float
+    ) -> Tensor:
+        y_bsc = x_bsc * x_bsc
+        square_bc = y_bsc.sum(1, dtype=weight_c.dtype)
         if valid_b is not None:
             square_bc = torch.where(valid_b.unsqueeze(1), square_bc, 0.0)
         norm_bc = (square_bc.sum(0, keepdim=True) if batch else square_bc).sqrt()
@@ -86,7 +89,8 @@ class _Respond(torch.autograd.Function):
         factor_bc = 1 + weight_c * share_bc
         ctx.save_for_backward(x_bsc, weight_c, norm_bc, valid_b)
         ctx.batch, ctx.eps = batch, eps
-        return x_bsc * factor_bc.to(x_bsc.dtype).unsqueeze(1)
+        dtype = x_bsc.dtype
+        return torch.addcmul(bias_c.to(dtype), x_bsc, factor_bc.to(dtype).unsqueeze(1), out=y_bsc)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -94,7 +98,8 @@ class _Respond(torch.autograd.Function):
         grad_bsc = grads[0]
         level_b1 = norm_bc.mean(-1, keepdim=True) + ctx.eps
         share_bc = norm_bc / level_b1
-        d_factor_bc = (grad_bsc * x_bsc).sum(1, dtype=weight_c.dtype)
+        grad_x = grad_bsc * x_bsc
+        d_factor_bc = grad_x.sum(1, dtype=weight_c.dtype)
         if ctx.batch:
             d_factor_bc = d_factor_bc.sum(0, keepdim=True)
         d_share_bc = d_factor_bc * weight_c
@@ -103,9 +108,10 @@ class _Respond(torch.autograd.Function):
         if valid_b is not None:
             pull_bc = torch.where(valid_b.unsqueeze(1), pull_bc, 0.0)
         factor_bc = 1 + weight_c * share_bc
-        grad_x = grad_bsc * factor_bc.to(grad_bsc.dtype).unsqueeze(1)
+        torch.mul(grad_bsc, factor_bc.to(grad_bsc.dtype).unsqueeze(1), out=grad_x)
         grad_x.addcmul_(x_bsc, pull_bc.to(x_bsc.dtype).unsqueeze(1))
-        return grad_x, (d_factor_bc * share_bc).sum(0), None, None, None
+        grad_bias = grad_bsc.sum((0, 1), dtype=weight_c.dtype)
+        return grad_x, (d_factor_bc * share_bc).sum(0), grad_bias, None, None, None
 
 
 def drop_path_rates(rate: float, blocks: int) -> list[float]:
