@@ -33,7 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             stages.run("evaluate", evaluate, config.evaluate)
         stages.finish(**summarise(config.folder))
         print(f"report: {stages.run('report', write_run_report, config.folder)}")
-        stages.finish(**summarise(config.folder))
     return 0
 
 

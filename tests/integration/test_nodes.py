@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_training import ROOT, assert_each_row_used_once, make_settings, read_lines, shards
-
-__all__ = ["shards"]
+from tests.integration.test_training import ROOT, assert_each_row_used_once, make_settings, read_lines
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -25,9 +23,9 @@ def run_on_two_nodes(mode: str, settings, folder: Path, step: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_training_goes_on_with_one_worker_when_a_node_vanishes(shards, tmp_path):
+def test_training_goes_on_with_one_worker_when_a_node_vanishes(sample_shards, tmp_path):
     settings = make_settings(
-        shards, tmp_path, "nodes", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=25.0,
+        sample_shards, tmp_path, "nodes", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=25.0,
         workers__collective_timeout_s=20.0, train__steps=12,
     )  # fmt: skip
 
@@ -39,9 +37,9 @@ def test_training_goes_on_with_one_worker_when_a_node_vanishes(shards, tmp_path)
     assert_each_row_used_once(settings)
 
 
-def test_a_preemption_notice_ends_in_a_checkpoint_before_the_deadline(shards, tmp_path):
+def test_a_preemption_notice_ends_in_a_checkpoint_before_the_deadline(sample_shards, tmp_path):
     settings = make_settings(
-        shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=25.0,
+        sample_shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=25.0,
         train__steps=60, checkpoint__every_steps=1000,
     )  # fmt: skip
 

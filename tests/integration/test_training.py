@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,22 +20,6 @@ from videomac.pretrain.runlog import RunFolder, read_ledger
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory, sample_clips):
-    """Shards of four real clips, small enough that decoding costs nothing."""
-    from shards.build import build_shards
-    from videomac.distributed.cluster import connected
-
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "clips").mkdir()
-    for clip in sorted(sample_clips.iterdir())[:4]:
-        shutil.copy(clip, folder / "clips")
-    built = config.BuildShards(source=f"{folder}/clips", out=f"{folder}/shards", reencode=True, short_side=64)
-    with connected():
-        build_shards(built)
-    return folder / "shards"
 
 
 def make_settings(shards: Path, storage: Path | str, name: str, **changes) -> config.Pretrain:
@@ -90,10 +73,10 @@ def assert_each_row_used_once(settings: config.Pretrain) -> None:
     assert rows == {step: list(range((step - 1) * size, step * size)) for step in range(1, settings.train.steps + 1)}
 
 
-def test_a_killed_worker_costs_no_row_and_no_bit(shards, ray_cluster, tmp_path):
+def test_a_killed_worker_costs_no_row_and_no_bit(sample_shards, ray_cluster, tmp_path):
     from videomac.distributed.launch import pretrain
 
-    settings = make_settings(shards, tmp_path, "killed")
+    settings = make_settings(sample_shards, tmp_path, "killed")
     killer = kill_a_worker_after(tmp_path / "killed", step=6)
 
     result = pretrain(settings)
@@ -116,10 +99,10 @@ def test_a_killed_worker_costs_no_row_and_no_bit(shards, ray_cluster, tmp_path):
     assert not result.was_finished
 
 
-def test_a_finished_run_ends_at_once_and_another_config_is_refused(shards, ray_cluster, tmp_path, capsys):
+def test_a_finished_run_ends_at_once_and_another_config_is_refused(sample_shards, ray_cluster, tmp_path, capsys):
     from videomac.distributed.launch import pretrain
 
-    settings = make_settings(shards, tmp_path, "short", train__steps=2, workers__count=1)
+    settings = make_settings(sample_shards, tmp_path, "short", train__steps=2, workers__count=1)
     pretrain(settings)
     begin = time.monotonic()
 
@@ -132,10 +115,10 @@ def test_a_finished_run_ends_at_once_and_another_config_is_refused(shards, ray_c
         pretrain(settings.with_values(**{"model.mask_ratio": 0.75}))
 
 
-def test_a_nonfinite_loss_stops_the_run_without_restarts(shards, ray_cluster, tmp_path):
+def test_a_nonfinite_loss_stops_the_run_without_restarts(sample_shards, ray_cluster, tmp_path):
     from videomac.distributed.launch import pretrain
 
-    settings = make_settings(shards, tmp_path, "explodes", train__max_loss=1e-6)
+    settings = make_settings(sample_shards, tmp_path, "explodes", train__max_loss=1e-6)
 
     with pytest.raises(TrainingError, match=r"step 1: loss .*keys: .*last good checkpoint: none"):
         pretrain(settings)
@@ -147,11 +130,11 @@ def test_a_nonfinite_loss_stops_the_run_without_restarts(shards, ray_cluster, tm
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
-def test_other_worker_counts_go_on_with_the_same_rows(shards, ray_cluster, tmp_path, workers):
+def test_other_worker_counts_go_on_with_the_same_rows(sample_shards, ray_cluster, tmp_path, workers):
     """Two workers are stopped after the checkpoint of step 4; one or three do the rest, E kept by pad rows."""
     from videomac.distributed.launch import pretrain
 
-    settings = make_settings(shards, tmp_path, "counts", train__steps=8, workers__max_failures=0)
+    settings = make_settings(sample_shards, tmp_path, "counts", train__steps=8, workers__max_failures=0)
     kill_a_worker_after(tmp_path / "counts", step=6)
     with pytest.raises(TrainingError, match=r"max_failures = 0.*resumes from the last checkpoint"):
         pretrain(settings)
@@ -163,11 +146,11 @@ def test_other_worker_counts_go_on_with_the_same_rows(shards, ray_cluster, tmp_p
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(shards, ray_cluster, tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(sample_shards, ray_cluster, tmp_path):
     from videomac.distributed.launch import pretrain
 
     settings = make_settings(
-        shards, tmp_path, "damaged", workers__count=1, train__micro_batch=8, checkpoint__every_steps=3
+        sample_shards, tmp_path, "damaged", workers__count=1, train__micro_batch=8, checkpoint__every_steps=3
     )
     kill_a_worker_after(tmp_path / "damaged", step=8, rank=0)
     with pytest.raises(TrainingError):
@@ -189,9 +172,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(shards, ray_cluster,
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_followed_by_another_that_waits_for_its_lease(shards, tmp_path):
+def test_a_killed_driver_is_followed_by_another_that_waits_for_its_lease(sample_shards, tmp_path):
     """The whole process is killed, Ray with it; the same command goes on with bit-equal losses."""
-    settings = make_settings(shards, tmp_path, "driver", train__steps=8, workers__count=1, train__micro_batch=8)
+    settings = make_settings(sample_shards, tmp_path, "driver", train__steps=8, workers__count=1, train__micro_batch=8)
     (tmp_path / "run.yaml").write_text(settings.to_yaml())
     command = [sys.executable, "-m", "ray_jobs.pretrain", str(tmp_path / "run.yaml")]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -212,7 +195,7 @@ def test_a_killed_driver_is_followed_by_another_that_waits_for_its_lease(shards,
 
 
 @pytest.mark.slow
-def test_a_run_on_an_object_store_resumes_and_exports(shards, ray_cluster, tmp_path, monkeypatch):
+def test_a_run_on_an_object_store_resumes_and_exports(sample_shards, ray_cluster, tmp_path, monkeypatch):
     """Run folder, checkpoints, ledger and lease on S3; the server is started by the test."""
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -225,7 +208,9 @@ def test_a_run_on_an_object_store_resumes_and_exports(shards, ray_cluster, tmp_p
     import boto3
 
     boto3.client("s3").create_bucket(Bucket="runs")
-    settings = make_settings(shards, "s3://runs/a", "stored", train__steps=4, workers__count=1, train__micro_batch=8)
+    settings = make_settings(
+        sample_shards, "s3://runs/a", "stored", train__steps=4, workers__count=1, train__micro_batch=8
+    )
     (tmp_path / "run.yaml").write_text(settings.to_yaml())
     command = [sys.executable, "-m", "ray_jobs.pretrain", str(tmp_path / "run.yaml")]
 
@@ -243,11 +228,11 @@ def test_a_run_on_an_object_store_resumes_and_exports(shards, ray_cluster, tmp_p
 
 
 @pytest.mark.slow
-def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(shards, ray_cluster, tmp_path):
+def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(sample_shards, ray_cluster, tmp_path):
     from videomac.distributed.launch import pretrain
 
     settings = make_settings(
-        shards, tmp_path, "large", workers__count=9, workers__cpus=8.0, workers__start_timeout_s=3.0
+        sample_shards, tmp_path, "large", workers__count=9, workers__cpus=8.0, workers__start_timeout_s=3.0
     )
 
     with pytest.raises(ClusterError, match=r"9 workers of 8 CPUs.*need .* CPUs.*the cluster has 4"):
@@ -255,12 +240,12 @@ def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(shards, r
 
 
 @pytest.mark.slow
-def test_a_hung_worker_ends_in_an_error_within_the_configured_time(shards, ray_cluster, tmp_path):
+def test_a_hung_worker_ends_in_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):
     """SIGSTOP: the worker lives, but never reaches the next collective."""
     from videomac.distributed.launch import pretrain
 
     settings = make_settings(
-        shards, tmp_path, "hung", workers__collective_timeout_s=10.0, workers__max_failures=0, train__steps=200
+        sample_shards, tmp_path, "hung", workers__collective_timeout_s=10.0, workers__max_failures=0, train__steps=200
     )
     kill_a_worker_after(tmp_path / "hung", step=3, with_signal=signal.SIGSTOP)
     begin = time.monotonic()

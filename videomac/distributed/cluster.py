@@ -37,3 +37,12 @@ def connected() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def enter(folder: str) -> None:
+    """Makes the driver's working folder that of this process, on nodes that have it.
+
+    Ray Train and Ray Tune start functions in folders of their own, in which relative paths mean something else.
+    """
+    if os.path.isdir(folder):
+        os.chdir(folder)

@@ -83,7 +83,7 @@ def pretrain(settings: Pretrain) -> RunResult:
 
 def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any]) -> ray.train.Result:
     board: Any = progress.Board.remote()
-    # Ray Train's workers run in a folder of their own: a relative path means one below the driver's folder.
+    # Absolute, since a node may lack the driver's working folder.
     config = settings if "://" in folder.url else settings.with_values(**{"run.storage": str(Path(folder.url).parent)})
     task = {"config": config.model_dump_json(), "plan": plan, "board": board, "facts": facts, "folder": os.getcwd()}
     trainer = TorchTrainer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from rich.table import Table
 
 from videomac.config import Tune
 from videomac.config.provenance import provenance
-from videomac.distributed.cluster import connected
+from videomac.distributed.cluster import connected, enter
 from videomac.distributed.launch import pretrain
 from videomac.distributed.sequences import evaluate
 from videomac.errors import TrainingError
 from videomac.pretrain.export import export_checkpoint
+from videomac.report.page import write_bytes
 from videomac.report.sweep import write_sweep_report
 
 
@@ -37,8 +39,12 @@ def run_sweep(config: Tune) -> dict[str, Any]:
     return _conclude(config, trials)
 
 
-def train_and_score(values: dict[str, Any], sweep: dict[str, Any]) -> None:
-    """One trial: pretrains with `values` (dotted keys), exports, scores, and reports all scores to Ray Tune."""
+def train_and_score(values: dict[str, Any], sweep: dict[str, Any], folder: str) -> None:
+    """One trial: pretrains with `values` (dotted keys), exports, scores, and reports all scores to Ray Tune.
+
+    Relative paths in `sweep` are below `folder`, the driver's working folder.
+    """
+    enter(folder)
     config = Tune.model_validate_json(json.dumps(sweep))
     name = tune.get_context().get_trial_id() or "trial"
     trial = config.trial_config({**values, "run.name": name})
@@ -53,7 +59,7 @@ def _tuner(config: Tune) -> tune.Tuner:
     storage = str(Path(config.storage).absolute()) if "://" not in config.storage else config.storage
     # Constants ride along in a partial: what stands in `param_space` ends up in directory names.
     trainable = tune.with_resources(
-        functools.partial(train_and_score, sweep=config.model_dump(mode="json")), {"cpu": 0.01}
+        functools.partial(train_and_score, sweep=config.model_dump(mode="json"), folder=os.getcwd()), {"cpu": 0.01}
     )
     place = f"{storage}/{config.name}/tune"
     if tune.Tuner.can_restore(place):
@@ -99,8 +105,7 @@ def _conclude(config: Tune, trials: list[dict[str, Any]]) -> dict[str, Any]:
         "config_hash": config.config_hash(),
         **provenance(),
     }
-    folder = Path(config.folder)
-    (folder / "results.json").write_text(json.dumps(outcome, indent=2, default=str), encoding="utf-8")
+    write_bytes(f"{config.folder}/results.json", json.dumps(outcome, indent=2, default=str).encode())
     _print_table(config, outcome)
     if not ranked:
         errors = [row["error"] for row in trials if row["error"]]

@@ -23,6 +23,7 @@ from videomac.config import Pretrain
 from videomac.data.batch import Batch
 from videomac.data.codes import Code
 from videomac.data.plan import Plan
+from videomac.distributed.cluster import enter
 from videomac.distributed.dataset import BatchStream, batches
 from videomac.errors import CheckpointError, VideomacError
 from videomac.pretrain import checkpoint, loop
@@ -41,8 +42,7 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
     Returns `{"stopped": None}` at the end of the run, or `{"stopped": [error class, message]}` when all workers agree
     that going on is no use: a restart by Ray Train would only fail again.
     """
-    if os.path.isdir(task["folder"]):  # on another node it may not exist
-        os.chdir(task["folder"])
+    enter(task["folder"])
     settings = Pretrain.model_validate_json(task["config"])
     torch.set_num_threads(settings.workers.threads or max(1, int(settings.workers.cpus)))
     worker = Worker(settings, task["plan"], task["board"], task["facts"])

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from videomac.config import Quickstart, differing_keys, read_yaml
 from videomac.config.provenance import provenance
 from videomac.errors import ConfigError
+from videomac.report.page import write_bytes
 
 T = TypeVar("T")
 START_OVER = "make demo FRESH=1 (or: videomac quickstart --fresh)"
@@ -32,6 +33,7 @@ class Stages:
         self.config, self.count = config, count
         self.folder = Path(config.pretrain.run.storage) / config.pretrain.run.name
         self.seconds: dict[str, float] = {}
+        self._results: dict[str, Any] = {}
         if config.fresh:
             _move_aside(self.folder)
         self._claim()
@@ -42,7 +44,7 @@ class Stages:
         begin = time.perf_counter()
         outcome = stage(argument)
         self.seconds[name] = time.perf_counter() - begin
-        self._record({})
+        self._record()
         print(f"[{len(self.seconds)}/{self.count}] {name}: {self.seconds[name]:.1f} s", flush=True)
         return outcome
 
@@ -52,15 +54,16 @@ class Stages:
 
     def finish(self, **results: Any) -> None:
         """Writes what the run came to into `results.json`, beside the seconds of the stages."""
-        self._record(results)
+        self._results = results
+        self._record()
 
-    def _record(self, results: dict[str, Any]) -> None:
+    def _record(self) -> None:
         """A kept stage takes no time: `first_stages_s` holds the seconds of the run that did each stage's work."""
         path = self.folder / "results.json"
         first = self.seconds | _read_json(path).get("first_stages_s", {})
         made_with = {"config_hash": self.config.config_hash(), **provenance()}
-        record = {"stages_s": self.seconds, "first_stages_s": first, **results, **made_with}
-        _write_text(path, json.dumps(record, indent=2, default=str))
+        record = {"stages_s": self.seconds, "first_stages_s": first, **self._results, **made_with}
+        write_bytes(str(path), json.dumps(record, indent=2, default=str).encode())
 
     def _claim(self) -> None:
         record = self.folder / "quickstart.yaml"
@@ -72,7 +75,7 @@ class Stages:
                 f"{self.folder} exists: finished shards and weights are kept; to start over: {START_OVER}", flush=True
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_text(record, self.config.to_yaml())
+        write_bytes(str(record), self.config.to_yaml().encode())
 
     def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         changed = differing_keys(old, new)
@@ -96,9 +99,3 @@ def _move_aside(folder: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
