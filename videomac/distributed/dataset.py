@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import os
 import queue
 import threading
@@ -20,7 +21,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import ray
 import ray.data
 import ray.exceptions
@@ -281,15 +281,16 @@ class _Window:
 def _dataset(
     spans: list[Span], settings: config.Pretrain, plan: Plan, world: int, verdicts: dict[str, int]
 ) -> ray.data.Dataset:
-    """The lazy data set of a window: one block per `block_steps` spans, decoded by a fixed pool of actors."""
+    """The lazy data set of a window: blocks of at most `block_steps` spans, decoded by a fixed pool of actors."""
     data = settings.data
-    blocks = [spans[i : i + data.block_steps] for i in range(0, len(spans), data.block_steps)]
-    tables = [pa.Table.from_pylist([dataclasses.asdict(span) for span in block]) for block in blocks]
-    dataset = ray.data.from_arrow(tables).map_batches(
+    count = math.ceil(len(spans) / data.block_steps)
+    # Unlike `from_arrow`, this asks for no task of one CPU a block: beside workers such tasks might never start.
+    rows = [dataclasses.asdict(span) for span in spans]
+    dataset = ray.data.from_items(rows, override_num_blocks=count).map_batches(
         DecodeActor,
         fn_constructor_args=(plan, recipe_of(settings), verdicts, DECODER),
         batch_size=None,
-        compute=ActorPoolStrategy(size=min(data.actors, len(blocks))),
+        compute=ActorPoolStrategy(size=min(data.actors, count)),
         num_cpus=data.cpus_per_actor,
     )
     context = dataset.context
