@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from videomac import config
 from videomac.distributed import results
 from videomac.distributed.cluster import connected
 from videomac.distributed.gallery import draw_all
+from videomac.distributed.progress import clock
 from videomac.distributed.rows import Row, plan_rows
 from videomac.errors import EvaluationError
 from videomac.propagation import features, presets, summary, tasks
@@ -54,6 +56,7 @@ def evaluate(settings: config.Evaluate) -> dict[str, Any]:
         clips, outcome = _score(settings, preset, rows)
         results.write(settings.out, outcome)
         if settings.pictures:
+            print(f"evaluate: drawing pictures of {len(clips)} clips", flush=True)
             scored = {name for row in outcome["rows"] for name in row["clips"]}
             draw_all(settings, preset, rows, {name: clip for name, clip in clips.items() if name in scored})
     page = write_evaluation_report(settings.out)
@@ -85,13 +88,35 @@ def probe(export_dir: str, settings: config.Evaluate) -> dict[str, float]:
 def _score(settings: config.Evaluate, preset: Preset, rows: list[Row]) -> tuple[dict[str, Clip], dict[str, Any]]:
     clips, failures = _read_clips(settings)
     scored: results.Scored = {}
+    say = _Progress(sum(len(row.seeds) for row in rows) * len(clips), tasks.TASKS[settings.task].headline)
     for job, record in _records(settings, preset, rows, list(clips.values())):
+        say.scored(job, record)
         if "error" in record:
             failures.append({"features": job.row.label, "clip": job.clip.name, "seed": job.seed, **record})
             print(f"{job.row.label}, {job.clip.name}: not scored: {record['error']}", flush=True)
         else:
             scored.setdefault((job.row.label, job.seed), {})[job.clip.name] = record
     return clips, results.assemble(settings, preset, rows, clips, scored, failures)
+
+
+class _Progress:
+    """A line for every scored clip: on which features, how well, and how long the rest takes."""
+
+    def __init__(self, total: int, headline: str) -> None:
+        self._total, self._headline, self._done = total, headline, 0
+        self._begin = time.monotonic()
+
+    def scored(self, job: _Job, record: dict[str, Any]) -> None:
+        """Says that a job is done."""
+        self._done += 1
+        left_s = (time.monotonic() - self._begin) / self._done * (self._total - self._done)
+        score = f"{self._headline} {record['scores'][self._headline]:.3f}" if "scores" in record else "not scored"
+        seed = f", seed {job.seed}" if len(job.row.seeds) > 1 else ""
+        print(
+            f"evaluate: {self._done} of {self._total} | {job.row.label}{seed}, {job.clip.name}: {score} | "
+            f"{clock(left_s)} left",
+            flush=True,
+        )
 
 
 def _read_clips(settings: config.Evaluate) -> tuple[dict[str, Clip], list[dict[str, Any]]]:
