@@ -25,7 +25,8 @@ class Tune(Section):
     search: Literal["grid", "random"] = "grid"
     """`grid`: every combination; `random`: each value drawn from its list."""
     samples: int = pydantic.Field(default=1, ge=1)
-    """grid: repeats of the whole grid (with other seeds); random: trials in all."""
+    """grid: repeats of the whole grid, each with a seed of its own (`run.seed`, `run.seed` + 1, ...); random: trials in
+    all."""
     max_concurrent: int = pydantic.Field(default=1, ge=1)
     """Trials side by side; all their workers and actors must fit the cluster."""
     metric: str = "J&F-Mean"
@@ -39,6 +40,14 @@ class Tune(Section):
     def folder(self) -> str:
         """Everything that the sweep makes lies below this."""
         return f"{self.storage}/{self.name}"
+
+    @property
+    def searched(self) -> dict[str, list[Any]]:
+        """`space`, and the seeds of a grid that is repeated."""
+        if self.search != "grid" or self.samples == 1:
+            return self.space
+        first = self.pretrain.run.seed
+        return self.space | {"run.seed": [first + repeat for repeat in range(self.samples)]}
 
     @classmethod
     def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:

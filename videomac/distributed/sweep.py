@@ -65,12 +65,16 @@ def _tuner(config: Tune) -> tune.Tuner:
     if tune.Tuner.can_restore(place):
         print(f"{config.folder}: going on with the sweep; finished trials are kept", flush=True)
         return tune.Tuner.restore(place, trainable=trainable, resume_unfinished=True, resume_errored=True)
-    choose = tune.grid_search if config.search == "grid" else tune.choice
+    in_grid = config.search == "grid"
+    choose = tune.grid_search if in_grid else tune.choice
     return tune.Tuner(
         trainable,
-        param_space={key: choose(values) for key, values in config.space.items()},
+        param_space={key: choose(values) for key, values in config.searched.items()},
         tune_config=tune.TuneConfig(
-            metric=config.metric, mode="max", num_samples=config.samples, max_concurrent_trials=config.max_concurrent
+            metric=config.metric,
+            mode="max",
+            num_samples=1 if in_grid else config.samples,
+            max_concurrent_trials=config.max_concurrent,
         ),
         run_config=tune.RunConfig(name="tune", storage_path=f"{storage}/{config.name}", verbose=1),
     )
@@ -83,7 +87,7 @@ def _as_row(result: Any) -> dict[str, Any]:
         "name": metrics.get("trial_id"),
         "values": result.config,
         "status": "error" if result.error else "finished",
-        "error": str(result.error) if result.error else None,
+        "error": str(result.error).strip().splitlines()[-1] if result.error else None,
         "scores": scores,
         "run_folder": metrics.get("run_folder"),
         "seconds": metrics.get("time_total_s"),
@@ -116,11 +120,11 @@ def _conclude(config: Tune, trials: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _print_table(config: Tune, outcome: dict[str, Any]) -> None:
     table = Table(title=f"{config.name}: {len(outcome['trials'])} trials, best first")
-    for heading in ("trial", *config.space, config.metric, "status"):
+    for heading in ("trial", *config.searched, config.metric, "status"):
         table.add_column(heading)
     for row in outcome["trials"]:
         score = row["scores"].get(config.metric, math.nan)
-        values = [str(row["values"].get(key)) for key in config.space]
+        values = [str(row["values"].get(key)) for key in config.searched]
         table.add_row(str(row["name"]), *values, f"{score:.4f}", row["status"])
     Console().print(table)
     if outcome["best"]:

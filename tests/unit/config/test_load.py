@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from videomac.config import Pretrain, Quickstart, Section, differing_keys, load
+from videomac.config import Pretrain, Quickstart, Section, Tune, differing_keys, load
 from videomac.config.assets import config_folder
 from videomac.config.base import section_type
 from videomac.config.commands import COMMANDS
@@ -134,3 +134,11 @@ def test_every_shipped_config_can_be_read(path):
     config = load(schema_of(path), str(path), needed.get(path.parent.name, []))
 
     assert config.config_hash()
+
+
+def test_a_repeated_grid_has_a_seed_for_each_repeat():
+    once = load(Tune, "configs/tune/mask_momentum.yaml", [])
+    twice = load(Tune, "configs/tune/mask_momentum.yaml", ["samples=2", "pretrain.run.seed=5"])
+
+    assert once.searched == once.space
+    assert twice.searched == twice.space | {"run.seed": [5, 6]}
