@@ -7,16 +7,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH ?=
 
-.PHONY: demo test test-unit test-slow test-all lint setup setup-dev minkowski clean
+.PHONY: demo test test-unit test-integration test-slow test-all lint setup setup-dev minkowski clean
 
 demo: setup
 	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
 
-test: setup-dev
-	$(BIN)/python -m pytest -m "not slow"
+# Unit tests side by side; what starts clusters and servers shares one of each, so one after the other.
+test: test-unit test-integration
 
 test-unit: setup-dev
-	$(BIN)/python -m pytest -m "not slow and not integration"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not integration"
+
+test-integration: setup-dev
+	$(BIN)/python -m pytest -m "integration and not slow"
 
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m slow
