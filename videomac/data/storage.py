@@ -239,7 +239,9 @@ class Storage:
             return f"{error}; the content is not what the index says: run videomac verify-shards"
         if self.remote:
             return self._fs.explain(error)
-        return "does not exist" if isinstance(error, FileNotFoundError) else str(error.args[-1]).lower()
+        if isinstance(error, FileNotFoundError):
+            return "does not exist; check the path, or make shards with videomac build-shards SOURCE OUT"
+        return str(error.args[-1]).lower()
 
     def _note_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
