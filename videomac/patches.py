@@ -20,7 +20,8 @@ def grid_of(height: int, width: int, cell: int) -> tuple[int, int]:
         ConfigError: the image is no whole number of cells.
     """
     if height % cell or width % cell:
-        raise ConfigError(f"an image of {height}x{width} px is no multiple of the cell of {cell} px")
+        whole = f"{max(1, height // cell) * cell}x{max(1, width // cell) * cell}"
+        raise ConfigError(f"an image of {height}x{width} px is no whole number of {cell} px cells; make it {whole}")
     return height // cell, width // cell
 
 

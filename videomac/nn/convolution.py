@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from videomac.nn.neighbours import Neighbours, gather
 
+CPU_MULTIPLIES_BF16: bool = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+"""This CPU has units for products of bfloat16; others compute them slower than those of float32."""
+
 
 def taps_conv(
     x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours

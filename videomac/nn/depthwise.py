@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videomac.nn.convolution import autocast_dtype
+from videomac.nn.convolution import CPU_MULTIPLIES_BF16, autocast_dtype
 from videomac.nn.neighbours import Neighbours, gather
 
 
@@ -34,8 +34,9 @@ def depthwise_conv(
     # Tables are made here, outside the autograd function: what is cached inside one cannot be traced.
     spread = neighbours.tiles(t, reach) if t > 1 else neighbours.canvas(t)
     spread = None if spread is around else spread  # the same tensor twice cannot be traced either
-    # In bf16 oneDNN's depthwise kernels are slower than in float32; on other devices autocast's choice is right.
-    dtype = layer.weight.dtype if x_bkttc.is_cpu else autocast_dtype(x_bkttc)
+    dtype = autocast_dtype(x_bkttc)
+    if x_bkttc.is_cpu and not (dtype == torch.bfloat16 and CPU_MULTIPLIES_BF16):
+        dtype = layer.weight.dtype  # half precision without units for it is slower than float32 in oneDNN
     weight, bias = layer.weight.to(dtype), None if layer.bias is None else layer.bias.to(dtype)
     with torch.autocast(x_bkttc.device.type, enabled=False):
         return _DepthwiseConv.apply(x_bkttc.to(dtype), weight, bias, layer.dilation[0], around, sites, spread)
@@ -75,10 +76,10 @@ class _DepthwiseConv(torch.autograd.Function):
 def tiles_are_cheaper(cells: int, k: int, t: int, reach: int) -> bool:
     """Whether k tiles with their halo cost less than a canvas of all cells.
 
-    In units of one tap-weighted site of oneDNN's kernel, fitted to measurements at t = 8, 4, 2, 1 and k = 4, 12 of 49
-    (docs/log.md, "Depthwise 7x7").
+    A tile costs its own sites and, to be laid out, those with the halo; a canvas costs all of the map. Weights fitted
+    to measurements at t = 8, 4, 2, 1 and k = 4, 12, 24 of 49 (docs/log.md, "Depthwise 7x7").
     """
-    return k * (4 * t * t + 1.5 * (t + 2 * reach) ** 2) < 4.5 * cells * t * t
+    return k * (4 * t * t + (t + 2 * reach) ** 2) < 7 * cells * t * t
 
 
 def _convolve(

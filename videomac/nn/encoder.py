@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from videomac.errors import ConfigError
 from videomac.nn.batchnorm import recomputing
 from videomac.nn.layers import Sites, drop_path_rates, drop_path_scales
 from videomac.nn.masked import MaskedSites
@@ -59,7 +60,11 @@ class Encoder(nn.Module):
             valid_b: rows that take part in norms over the batch (BatchNorm, `paper` GRN); None: all.
             uniform_bl: numbers in [0, 1), one per sample and block; a block is dropped where its number is below the
                 block's rate. None: no drop path.
+
+        Raises:
+            ConfigError: the image is no whole number of cells, or a site of the last stage would cover two cells.
         """
+        refuse_cell(self.cell, self.strides[-1])
         grid = grid_of(x_bchw.shape[2], x_bchw.shape[3], self.cell)
         sites = self.BACKENDS[self.backend](cells_bk, grid, valid_b)
         return [sites.pack(stage) for stage in self.trunk(sites, x_bchw, uniform_bl)]
@@ -92,6 +97,19 @@ class Encoder(nn.Module):
         """Drop-path scales of the blocks, stage by stage."""
         scales = list(drop_path_scales(uniform_bl, drop_path_rates(self.drop_path, self.num_blocks)))
         return [scales[sum(self.depths[:i]) : sum(self.depths[: i + 1])] for i in range(len(self.depths))]
+
+
+def refuse_cell(cell: int, stride: int) -> None:
+    """A site may never cover two cells, and the decoder wants one site a cell: the cell is the total stride.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if cell != stride:
+        raise ConfigError(
+            f"model.cell: a cell of {cell} px does not fit a network of total stride {stride}; use cells of 32 px "
+            "(stride 32), or of 16 px: `build_encoder(..., cell=16)` keeps stride 1 in the last downsampling"
+        )
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from videomac import config
 from videomac.errors import ConfigError, ExportError
 from videomac.nn.convnext import ConvNeXt
-from videomac.nn.encoder import Encoder
+from videomac.nn.encoder import Encoder, refuse_cell
 from videomac.nn.init import init_convnext, init_paper_encoder, init_resnet
 from videomac.nn.resnet import BasicBlock, Bottleneck, ResNet
 
@@ -67,12 +67,9 @@ def build_encoder(encoder: config.Encoder, cell: int = 32) -> Encoder:
         ConfigError: an unknown name, a variant the published code does not have, or a cell that does not fit.
     """
     size = find_size(encoder)
-    if cell not in (16, 32):
-        raise ConfigError(
-            f"model.cell: a cell of {cell} px does not fit {encoder.name}, whose total stride is 32 (or 16 with the "
-            "last downsampling at stride 1): a site may never cover two cells; use 32 or 16"
-        )
-    network = build_network(size, encoder.variant, encoder.grn, output_stride=cell)
+    stride = 16 if cell == 16 else 32
+    refuse_cell(cell, stride)
+    network = build_network(size, encoder.variant, encoder.grn, output_stride=stride)
     network.name, network.variant, network.cell = encoder.name, encoder.variant, cell
     network.backend, network.drop_path = encoder.backend, encoder.drop_path
     network.gradient_checkpointing = encoder.gradient_checkpointing

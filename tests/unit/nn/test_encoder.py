@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from tests.parity.networks import SMALL, random_cells, small_network
+from tests.parity.test_backends import stages_and_gradients
+from videomac.errors import ConfigError
 from videomac.nn.masking import visible_sites
 from videomac.nn.neighbours import Neighbours
 
@@ -24,13 +26,13 @@ def batch(rows=3, grid=(2, 3), keep=3):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("family", SMALL)
-def test_nan_in_hidden_pixels_leaves_every_stage_bit_equal(family, backend):
+def test_nan_in_hidden_pixels_leaves_stages_and_gradients_bit_equal(family, backend):
     network, (x_bchw, cells_bk) = small_network(family), batch()
-    network.backend = backend
     visible_b1hw = visible_sites(cells_bk, (2, 3), 32).unsqueeze(1)
     holes_bchw = torch.where(visible_b1hw, x_bchw, torch.nan)
-    for stage, wanted in zip(network(holes_bchw, cells_bk), network(x_bchw, cells_bk), strict=True):
-        assert torch.equal(stage, wanted)
+    seen, blind = (stages_and_gradients(network, backend, x, cells_bk) for x in (x_bchw, holes_bchw))
+    for name, value in seen.items():
+        assert torch.equal(blind[name], value), name
 
 
 @pytest.mark.parametrize("family", ["convnextv2", "convnext"])
@@ -111,6 +113,18 @@ def test_compiles_without_graph_breaks_and_gives_the_same(family, compiler):
         [sys.executable, "-c", COMPILE.format(family=family, compiler=compiler)], capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def test_an_image_that_is_no_whole_number_of_cells_is_refused():
+    with pytest.raises(ConfigError, match=r"100x64 px is no whole number of 32 px cells; make it 96x64"):
+        small_network("basic")(torch.zeros(1, 3, 100, 64, dtype=torch.float64), torch.tensor([[0]]))
+
+
+def test_a_site_may_not_cover_two_cells():
+    network, (x_bchw, cells_bk) = small_network("basic"), batch()
+    network.cell = 16
+    with pytest.raises(ConfigError, match="cell of 16 px does not fit a network of total stride 32"):
+        network(x_bchw, cells_bk)
 
 
 @pytest.mark.parametrize(("t", "reach"), [(1, 3), (2, 3), (4, 1), (8, 3)])

@@ -20,11 +20,24 @@ def test_parameter_names_and_shapes_are_timms(name):
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected
 
 
+QUICK = ["convnextv2_atto", "convnextv2_tiny", "convnext_atto", "convnext_tiny", "resnet18", "resnet50"]
+HUGE = ["convnextv2_large", "convnextv2_huge", "convnext_large"]
+"""Gigabytes of weights: held to timm by names and shapes only."""
+
+
 @pytest.mark.parametrize("cell", [16, 32])
-@pytest.mark.parametrize(
-    "name", ["convnextv2_atto", "convnextv2_tiny", "convnext_atto", "convnext_tiny", "resnet18", "resnet50"]
-)
+@pytest.mark.parametrize("name", QUICK)
 def test_dense_equals_timm(name, cell):
+    assert_equals_timm(name, cell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SIZES if name not in QUICK + HUGE])
+def test_dense_equals_timm_in_other_sizes(name):
+    assert_equals_timm(name, 32)
+
+
+def assert_equals_timm(name, cell):
     torch.manual_seed(0)
     encoder = build_encoder(config.Encoder(name=name), cell).eval()
     for parameter in encoder.parameters():
@@ -45,7 +58,7 @@ def test_unknown_name_is_refused_with_a_suggestion():
 
 
 def test_cell_that_does_not_fit_names_the_stride():
-    with pytest.raises(ConfigError, match="total stride is 32"):
+    with pytest.raises(ConfigError, match="cell of 8 px does not fit a network of total stride 32"):
         build_encoder(config.Encoder(name="convnextv2_atto"), cell=8)
 
 
