@@ -32,3 +32,14 @@ def test_minkowski_equals_packed(family, variant, grid, keep, batch, cell):
     cells_bk = random_cells(batch, grid[0] * grid[1], keep)
     reference = stages_and_gradients(network, "packed", x_bchw, cells_bk)
     assert_equal(stages_and_gradients(network, "minkowski", x_bchw, cells_bk), reference)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_invalid_rows_and_drop_path(family):
+    network = small_network(family)
+    network.drop_path = 0.5
+    x_bchw = torch.randn(3, 3, 32, 96, dtype=torch.float64)
+    uniform_bl = torch.rand(3, network.num_blocks, dtype=torch.float64)
+    arguments = (x_bchw, random_cells(3, 3, 2), torch.tensor([True, False, True]), uniform_bl)
+    reference = stages_and_gradients(network, "packed", *arguments)
+    assert_equal(stages_and_gradients(network, "minkowski", *arguments), reference)
