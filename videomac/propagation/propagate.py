@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,9 @@ from videomac.errors import EvaluationError
 from videomac.propagation.presets import Preset
 
 TILE = 14  # side of a query tile in sites; 480p and 240p, C 80 and 192, one core: 8 and 11 were 28 % and 5 % slower
+KEYS_MULTIPLE = 48
+"""Keys of a product are filled up with zeros to a multiple of this. MKL sums the last columns of other counts in its
+own order (float64, AVX-512: those beyond a multiple of 12), and equal keys would tie in mathematics only."""
 
 
 def propagate(
@@ -64,6 +68,14 @@ def propagate(
 class _Frame:
     features_hwc: Tensor
     labels_hwl: Tensor
+
+    @functools.cached_property
+    def keys_nc(self) -> Tensor:
+        """The features of all sites, filled up for products."""
+        sites, channels = self.labels_hwl[..., 0].numel(), self.features_hwc.shape[2]
+        keys_nc = self.features_hwc.new_zeros(_filled(sites), channels)
+        keys_nc[:sites] = self.features_hwc.flatten(0, 1)
+        return keys_nc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +117,7 @@ class _Step:
         """Soft labels of one tile's queries."""
         windowed = self.frames if self.preset.first_windowed else self.recent
         near_fqs = _affinity(query_qc, windowed, tile.region)
-        far_qn = None if self.preset.first_windowed else query_qc @ self.first.features_hwc.flatten(0, 1).T
+        far_qn = None if self.preset.first_windowed else (query_qc @ self.first.keys_nc.T)[:, : self.sites]
         kept = self._best(tile, near_fqs, far_qn)
         labels_ql, threshold_q, tied_q = self._weigh(kept)
         if bool(tied_q.any()):
@@ -133,7 +145,7 @@ class _Step:
     def _best_near(self, tile: _Tile, near_fqs: Float[Tensor, "f q s"]) -> _Candidates:
         frames = len(near_fqs)
         best_qs = near_fqs.amax(0) + tile.outside_qs
-        group_qk, site_qk, tied_q = _top(best_qs, self.preset.topk)
+        group_qk, site_qk, tied_q = self._top(best_qs)
         value_fqk = near_fqs.gather(2, site_qk.expand(frames, -1, -1)).masked_fill(group_qk.isneginf(), -math.inf)
         offset = 0 if self.preset.first_windowed else 1
         frame_f = torch.arange(offset, frames + offset, device=site_qk.device)
@@ -150,7 +162,7 @@ class _Step:
         width = sites // groups * groups
         body_qpg = far_qn[:, :width].unflatten(1, (-1, groups))
         group_qg = body_qpg.amax(1)
-        _, group_qk, tied_q = _top(group_qg, self.preset.topk)
+        _, group_qk, tied_q = self._top(group_qg)
         value_qpk = body_qpg.gather(2, group_qk[:, None].expand(-1, body_qpg.shape[1], -1))
         part_p = torch.arange(body_qpg.shape[1], device=far_qn.device)
         site_qpk = part_p[None, :, None] * groups + group_qk[:, None]
@@ -158,6 +170,25 @@ class _Step:
         value_qm = torch.cat([value_qpk.flatten(1), far_qn[:, width:]], 1)
         site_qm = torch.cat([site_qpk.flatten(1), tail], 1)
         return _Candidates(value_qm, site_qm, 1 + self.copies * self._in_window(tile, site_qm), tied_q)
+
+    def _top(self, values_qs: Float[Tensor, "q s"]) -> tuple[Tensor, Tensor, Bool[Tensor, " q"]]:
+        """The k best of each row and the next one, with their places; and whether k-th and next rank alike."""
+        k = self.preset.topk
+        best_qk, place_qk = values_qs.topk(min(k + 1, values_qs.shape[1]), dim=1)
+        if best_qk.shape[1] <= k:
+            return best_qk, place_qk, torch.zeros(len(best_qk), dtype=torch.bool, device=best_qk.device)
+        return best_qk, place_qk, self._equal(best_qk[:, k - 1], best_qk[:, k])
+
+    def _equal(self, one: Tensor, other: Tensor) -> Bool[Tensor, ...]:
+        return (self._ranked(one) == self._ranked(other)) & ~other.isneginf()
+
+    def _ranked(self, values: Tensor) -> Tensor:
+        """What the published codes take the top k of: `crw` of A / T, `dino` of exp(A / T).
+
+        Rounding makes some different affinities equal there, which is a tie.
+        """
+        ranked = values / self.preset.temperature
+        return ranked.exp() if self.preset.ties == "all" else ranked
 
     def _in_window(self, tile: _Tile, site_qm: Int[Tensor, "q m"]) -> Int[Tensor, "q m"]:
         if not self.copies:
@@ -177,7 +208,7 @@ class _Step:
         weight_qk = weight_qk / weight_qk.sum(1, keepdim=True)
         labels_ql = (self.labels_ml[source_qk] * weight_qk[..., None]).sum(1)
         last_q = (taken_qk > 0).sum(1, keepdim=True) - 1
-        same_qk = (value_qk[:, :-1] == value_qk[:, 1:]) & ~value_qk[:, 1:].isneginf()
+        same_qk = self._equal(value_qk[:, :-1], value_qk[:, 1:])
         cut_qk = same_qk & (taken_qk[:, :-1] > 0) & (upto_qk[:, 1:] > topk)
         return labels_ql, value_qk.gather(1, last_q)[:, 0], cut_qk.any(1) | found.tied_q
 
@@ -201,21 +232,13 @@ class _Step:
     def _weigh_tied(
         self, values_rm: Float[Tensor, "r m"], sources_m: Int[Tensor, " m"], threshold_r: Float[Tensor, " r"]
     ) -> Float[Tensor, "r l"]:
-        above_rm, at_rm = values_rm > threshold_r[:, None], values_rm == threshold_r[:, None]
+        rank_rm, kth_r1 = self._ranked(values_rm), self._ranked(threshold_r[:, None])
+        above_rm, at_rm = rank_rm > kth_r1, rank_rm == kth_r1
         if self.preset.ties == "lowest":
             at_rm &= at_rm.cumsum(1) <= self.preset.topk - above_rm.sum(1, keepdim=True)
         weight_rm = torch.exp((values_rm - values_rm.amax(1, keepdim=True)) / self.preset.temperature)
         weight_rm = weight_rm * (above_rm | at_rm)
         return (weight_rm / weight_rm.sum(1, keepdim=True)) @ self.labels_ml[sources_m]
-
-
-def _top(values_qs: Float[Tensor, "q s"], k: int) -> tuple[Tensor, Tensor, Bool[Tensor, " q"]]:
-    """The k best of each row and the next one, with their places; and whether k-th and next are equal."""
-    best_qk, place_qk = values_qs.topk(min(k + 1, values_qs.shape[1]), dim=1)
-    if best_qk.shape[1] <= k:
-        return best_qk, place_qk, torch.zeros(len(best_qk), dtype=torch.bool, device=best_qk.device)
-    tied_q = (best_qk[:, k - 1] == best_qk[:, k]) & ~best_qk[:, k].isneginf()
-    return best_qk, place_qk, tied_q
 
 
 def _by_row(near_frs: Float[Tensor, "f r s"]) -> Float[Tensor, "r m"]:
@@ -225,13 +248,19 @@ def _by_row(near_frs: Float[Tensor, "f r s"]) -> Float[Tensor, "r m"]:
 def _affinity(
     query_qc: Float[Tensor, "q c"], frames: list[_Frame], region: tuple[slice, slice]
 ) -> Float[Tensor, "f q s"]:
-    rows, columns = region
-    sites = (rows.stop - rows.start) * (columns.stop - columns.start)
-    near_fqs = query_qc.new_empty(len(frames), len(query_qc), sites)
+    height, width = (part.stop - part.start for part in region)
+    sites = height * width
+    keys_sc = query_qc.new_zeros(_filled(sites), query_qc.shape[1])
+    near_fqs = query_qc.new_empty(len(frames), len(query_qc), len(keys_sc))
     # One product per frame, all of one shape: repeated frames then tie to the last bit, whatever the library blocks.
     for near_qs, frame in zip(near_fqs, frames, strict=True):
-        torch.mm(query_qc, frame.features_hwc[rows, columns].reshape(sites, -1).T, out=near_qs)
-    return near_fqs
+        keys_sc[:sites].unflatten(0, (height, width)).copy_(frame.features_hwc[region])
+        torch.mm(query_qc, keys_sc.T, out=near_qs)
+    return near_fqs[..., :sites]
+
+
+def _filled(sites: int) -> int:
+    return -(-sites // KEYS_MULTIPLE) * KEYS_MULTIPLE
 
 
 def _tiles(features_hwc: Float[Tensor, "h w c"], preset: Preset) -> list[_Tile]:

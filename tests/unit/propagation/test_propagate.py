@@ -65,6 +65,32 @@ def test_ties_and_repeated_frames(case):
     )
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_repeated_sites_and_frames_of_any_features(case):
+    """Affinities of equal features must be equal to the last bit, wherever a product's edges are."""
+    name, settings = CASES[case]
+    features, _ = random_clip((15, 20), frames=8, channels=80)  # 300 = 12 x 25: the reference's products tie exactly
+    repeated = torch.randperm(300, generator=torch.Generator().manual_seed(2))[:120]
+    features.flatten(2)[:, :, repeated] = features.flatten(2)[:1, :, repeated[:1]]
+    features[2] = features[3] = features[0]
+    features[6] = features[5]
+    first = torch.rand(3, 15, 20, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    torch.testing.assert_close(
+        ours(features, first, name, **settings), theirs(features, first, name, **settings), rtol=0, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("name", ["crw", "dino"])
+def test_affinities_that_rounding_makes_equal_are_ties(name):
+    """`crw` takes the top k of A / T, `dino` of exp(A / T): float32 makes many neighbouring affinities equal there."""
+    generator = torch.Generator().manual_seed(4)
+    colours = F.normalize(torch.randint(1, 4, (6, 3, 12, 20), generator=generator).float(), dim=1)
+    first = torch.rand(3, 12, 20, generator=generator)
+    settings = {"n": 3, "radius": 4, "k": 5}
+    got, expected = ours(colours, first, name, **settings), theirs(colours, first, name, **settings)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["crw short queue", "dino", "vfs"])
 def test_float32_moves_next_to_no_pixel(case):
     name, settings = CASES[case]
