@@ -270,8 +270,8 @@ def all_rows(backends: list[str]) -> list[dict[str, Any]]:
     rows = []
     for name in NETWORKS:
         for mask_ratio in MASK_RATIOS:
-            rows += encoder_rows(name, mask_ratio, backends, budget_s=16) + bf16_rows(name, mask_ratio, budget_s=4)
-            rows += whole_rows(name, mask_ratio, budget_s=9)
+            rows += encoder_rows(name, mask_ratio, backends, budget_s=13) + bf16_rows(name, mask_ratio, budget_s=4)
+            rows += whole_rows(name, mask_ratio, budget_s=7)
     return rows
 
 
