@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.parity.networks import SMALL, random_cells, small_network
 
@@ -75,3 +77,16 @@ def test_invalid_rows_and_drop_path(family, variant):
     arguments = (x_bchw, cells_bk, valid_b, uniform_bl)
     reference = stages_and_gradients(network, "masked", *arguments)
     assert_equal(stages_and_gradients(network, "packed", *arguments), reference)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(sorted(SMALL)), st.sampled_from(["standard", "paper"]), st.sampled_from([16, 32]), st.data())
+def test_whatever_the_grid_and_the_mask(family, variant, cell, data):
+    grid = (data.draw(st.integers(1, 5), "down"), data.draw(st.integers(1, 5), "across"))
+    batch, keep = data.draw(st.integers(1, 3), "batch"), data.draw(st.integers(1, grid[0] * grid[1]), "keep")
+    network = small_network(family, variant, cell, seed=data.draw(st.integers(0, 99), "seed"))
+    network.train(data.draw(st.booleans(), "training"))
+    x_bchw = torch.randn(batch, 3, grid[0] * cell, grid[1] * cell, dtype=torch.float64)
+    cells_bk = random_cells(batch, grid[0] * grid[1], keep)
+    reference = stages_and_gradients(network, "masked", x_bchw, cells_bk)
+    assert_equal(stages_and_gradients(network, "packed", x_bchw, cells_bk), reference)

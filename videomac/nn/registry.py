@@ -25,7 +25,7 @@ class Size:
     depths: tuple[int, int, int, int]
     dims: tuple[int, int, int, int]
     as_conv: bool = False
-    """timm's small ConvNeXts write linear layers as 1x1 convolutions."""
+    """timm's small ConvNeXts write linear layers as 1x1 convolutions (`paper` ones do not)."""
     paper: bool = True
     """The published code can build it."""
 
@@ -115,7 +115,7 @@ def build_network(
         size.dims,
         grn=(grn or ("batch" if paper else "image")) if v2 else None,
         layer_scale=not v2 and not paper,
-        as_conv=size.as_conv,
+        as_conv=size.as_conv and not paper,
         in_line_norms=paper,
         output_stride=output_stride,
     )

@@ -8,6 +8,7 @@ import torch
 
 from videomac import config
 from videomac.errors import ConfigError, ExportError
+from videomac.nn.masking import all_cells, unpack
 from videomac.nn.registry import SIZES, build_encoder, timm_arguments, timm_state_dict
 
 
@@ -27,13 +28,13 @@ HUGE = ["convnextv2_large", "convnextv2_huge", "convnext_large"]
 
 @pytest.mark.parametrize("cell", [16, 32])
 @pytest.mark.parametrize("name", QUICK)
-def test_dense_equals_timm(name, cell):
+def test_every_cell_visible_equals_timm(name, cell):
     assert_equals_timm(name, cell)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SIZES if name not in QUICK + HUGE])
-def test_dense_equals_timm_in_other_sizes(name):
+def test_every_cell_visible_equals_timm_in_other_sizes(name):
     assert_equals_timm(name, 32)
 
 
@@ -48,8 +49,12 @@ def assert_equals_timm(name, cell):
     x_bchw = torch.randn(2, 3, 96, 64)
     with torch.no_grad():
         expected = reference.forward_intermediates(x_bchw, intermediates_only=True)[-4:]
-        for stage, wanted in zip(encoder.dense(x_bchw), expected, strict=True):
-            assert (stage - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        grid = (96 // cell, 64 // cell)
+        cells_bn = all_cells(2, grid)
+        packed = [unpack(stage, cells_bn, grid).permute(0, 3, 1, 2) for stage in encoder(x_bchw, cells_bn)]
+        for dense, every_cell, wanted in zip(encoder.dense(x_bchw), packed, expected, strict=True):
+            assert (dense - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+            assert (every_cell - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
 def test_unknown_name_is_refused_with_a_suggestion():
@@ -65,6 +70,11 @@ def test_cell_that_does_not_fit_names_the_stride():
 def test_paper_has_no_resnet34():
     with pytest.raises(ConfigError, match="no resnet34"):
         build_encoder(config.Encoder(name="resnet34", variant="paper"))
+
+
+def test_paper_has_linear_layers_in_every_size_as_published_checkpoints_do():
+    encoder = build_encoder(config.Encoder(name="convnextv2_atto", variant="paper"))
+    assert encoder.state_dict()["stages.0.blocks.0.mlp.fc1.weight"].shape == (160, 40)
 
 
 def test_paper_is_refused_as_a_timm_network():
