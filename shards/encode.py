@@ -146,10 +146,10 @@ class _Encoder:
         ticks = max(round((time - self.start) * self.TICKS), self._last_ticks + 1)
         upright = frame
         if self._turns:
-            turned: Any = np.rot90(frame.to_ndarray(format="rgb24"), self._turns)
+            turned: Any = np.rot90(frame.to_ndarray(format="rgb24", threads=1), self._turns)
             upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
         width, height = self._size
-        scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING)
+        scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING, threads=1)
         scaled.pts, scaled.time_base, scaled.pict_type = ticks, _fraction(self.TICKS), 0
         self._last_ticks, self.end = ticks, time + self._step
         self._container.mux(self._stream.encode(scaled))

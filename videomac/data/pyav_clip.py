@@ -70,7 +70,7 @@ class PyavClip:
         for number in numbers:
             try:
                 frame = self._frame(number)
-                picture = frame.to_ndarray(format="rgb24")
+                picture = frame.to_ndarray(format="rgb24", threads=1)  # by default it starts threads for every frame
             except BROKEN as error:
                 raise BadClip(Code.BROKEN, f"frame {number}: {_first_line(error)}") from error
             yield number, np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
