@@ -3,6 +3,8 @@
 An epoch is a permutation of groups of `pairs_per_open` rows that share an opened clip. Shards are permuted; each run
 of `shuffle_window` shards is a window, whose groups are permuted among themselves. So reads stay within a few shards
 at a time, and a process holds one number per shard and the rows of a window or two, whatever the size of the data set.
+A window's order needs the durations of its clips only; what else the index says of a shard is read when a row of it is
+asked for, so that a jump to any g is cheap.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from videomac.data.samples import SAMPLE_COLUMNS, Sample
 from videomac.data.storage import Patience, Storage
 from videomac.errors import DataError
 
-COLUMNS = [*SAMPLE_COLUMNS, "split"]
+ORDER_COLUMNS = ["duration", "split"]
+WINDOWS_KEPT = 2
+"""Blocks of two actors may lie on both sides of a border."""
 
 
 class PlanRow(NamedTuple):
@@ -36,10 +40,12 @@ class PlanRow(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Window:
-    """The groups of one shuffle window in their order: group i is opening `opening[i]` of sample `sample[i]`."""
+    """The groups of one shuffle window in their order: group i is opening `opening[i]` of sample `sample[i]`, which is
+    row `row[sample]` of shard `shard[sample]` and has `slots[sample]` slots."""
 
-    table: pa.Table
     slots: np.ndarray
+    shard: np.ndarray
+    row: np.ndarray
     sample: np.ndarray
     opening: np.ndarray
 
@@ -92,6 +98,10 @@ class Plan:
         return {}
 
     @functools.cached_property
+    def _shards(self) -> dict[int, pa.Table]:
+        return {}
+
+    @functools.cached_property
     def _orders(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         return {}
 
@@ -114,9 +124,9 @@ class Plan:
         number = int(np.searchsorted(starts, inside, side="right")) - 1
         window = self._window(epoch, number, order)
         place = inside - int(starts[number])
-        sample_row = int(window.sample[place])
-        sample = Sample(*(window.table.column(name)[sample_row].as_py() for name in SAMPLE_COLUMNS))
-        count, first = int(window.slots[sample_row]), int(window.opening[place]) * per_open
+        number = int(window.sample[place])
+        sample = self._sample(int(window.shard[number]), int(window.row[number]))
+        count, first = int(window.slots[number]), int(window.opening[place]) * per_open
         return [PlanRow(group * per_open + i, sample, Slot(epoch, first + i, count)) for i in range(per_open)]
 
     def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -130,23 +140,36 @@ class Plan:
 
     def _window(self, epoch: int, number: int, order: np.ndarray) -> _Window:
         if (epoch, number) not in self._windows:
-            while len(self._windows) >= 2:  # blocks of two actors may lie on both sides of a border
-                self._windows.pop(next(iter(self._windows)))
+            _drop_oldest(self._windows, WINDOWS_KEPT)
             shards = order[number * self.data.shuffle_window :][: self.data.shuffle_window]
             self._windows[epoch, number] = self._read_window(epoch, number, shards)
         return self._windows[epoch, number]
 
     def _read_window(self, epoch: int, number: int, shards: np.ndarray) -> _Window:
         index = self._source[2]
-        tables = [index.shard_rows(int(shard), COLUMNS) for shard in shards if self.groups_per_shard[shard]]
-        table = pa.concat_tables(tables)
-        table = table.filter(pa.array(_is_of(table, self.split))).combine_chunks()
-        slots = slots_of(table["duration"].to_numpy(), self.data)
-        openings = slots // self.data.pairs_per_open
+        slots, rows = [], []
+        for shard in shards.tolist():
+            table = index.shard_rows(shard, ORDER_COLUMNS)
+            rows.append(np.flatnonzero(_is_of(table, self.split)))
+            slots.append(slots_of(table["duration"].to_numpy()[rows[-1]], self.data))
+        openings = np.concatenate(slots) // self.data.pairs_per_open
         sample = np.repeat(np.arange(len(openings)), openings)
         opening = np.arange(len(sample)) - np.repeat(np.cumsum(openings) - openings, openings)
         shuffled = draws.generator(self.seed, epoch, "", number, "groups").permutation(len(sample))
-        return _Window(table, slots, sample[shuffled], opening[shuffled])
+        shard_of = np.repeat(shards, [len(one) for one in rows])
+        return _Window(np.concatenate(slots), shard_of, np.concatenate(rows), sample[shuffled], opening[shuffled])
+
+    def _sample(self, shard: int, row: int) -> Sample:
+        if shard not in self._shards:
+            _drop_oldest(self._shards, WINDOWS_KEPT * self.data.shuffle_window)
+            self._shards[shard] = self._source[2].shard_rows(shard, list(SAMPLE_COLUMNS))
+        return Sample(*(column[row].as_py() for column in self._shards[shard].columns))
+
+
+def _drop_oldest(cache: dict[Any, Any], most: int) -> None:
+    """Makes room for one more."""
+    while len(cache) >= most:
+        cache.pop(next(iter(cache)))
 
 
 def _opened(data: Data) -> tuple[Storage, Manifest, Index]:
@@ -172,4 +195,6 @@ def _slots_per_shard(index: Index, data: Data, split: str) -> np.ndarray:
 
 def _is_of(table: pa.Table, split: str) -> np.ndarray:
     """Which rows belong to a split."""
-    return table["split"].cast(pa.string()).to_numpy(zero_copy_only=False) == split
+    column = table["split"].combine_chunks().dictionary_encode()
+    number = column.dictionary.to_pylist().index(split) if split in column.dictionary.to_pylist() else -1
+    return column.indices.to_numpy() == number
