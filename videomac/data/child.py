@@ -21,9 +21,10 @@ from collections.abc import Callable
 from typing import Any
 
 from videomac.data.codes import BadClip, Code
+from videomac.data.samples import Content
 from videomac.errors import DataError
 
-Handler = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], Any]]
+Handler = Callable[[dict[str, Any], bytearray], tuple[dict[str, Any], Any]]
 """(header, bytes) -> (header, bytes-like)."""
 
 WALL_PER_CPU = 10.0
@@ -53,8 +54,12 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    def call(self, header: dict[str, Any], content: bytes, cpu_s: float) -> tuple[dict[str, Any], bytearray]:
+    def call(
+        self, header: dict[str, Any], content: Content, cpu_s: float, into: memoryview | None = None
+    ) -> tuple[dict[str, Any], Content]:
         """The handler's answer. A request that something outside ended is sent again to a new child.
+
+        The answer's bytes are received `into` a buffer where one of just that size is given.
 
         Raises:
             BadClip: the child failed of itself or passed its time twice on this request.
@@ -63,7 +68,7 @@ class Child:
         failures = kills = 0
         while True:
             try:
-                return self._ask({**header, "cpu_s": cpu_s}, content, cpu_s * WALL_PER_CPU + 10.0)
+                return self._ask({**header, "cpu_s": cpu_s}, content, cpu_s * WALL_PER_CPU + 10.0, into)
             except _Died as death:
                 self.close()
                 if death.code is None:
@@ -79,10 +84,12 @@ class Child:
                         "node more memory"
                     ) from death
 
-    def _ask(self, header: dict[str, Any], content: bytes, timeout_s: float) -> tuple[dict[str, Any], bytearray]:
+    def _ask(
+        self, header: dict[str, Any], content: Content, timeout_s: float, into: memoryview | None
+    ) -> tuple[dict[str, Any], Content]:
         if self._process is None:
             self._start()
-        answer, payload = self._exchange(header, content, timeout_s)
+        answer, payload = self._exchange(header, content, timeout_s, into)
         if "bug" in answer:
             raise RuntimeError(f"in the decoding process:\n{answer['bug']}")
         return answer, payload
@@ -107,12 +114,14 @@ class Child:
         if "bug" in answer:
             raise DataError(f"the decoding process does not start: {answer['bug'].splitlines()[-1]}")
 
-    def _exchange(self, header: dict[str, Any], content: bytes, timeout_s: float) -> tuple[dict[str, Any], bytearray]:
+    def _exchange(
+        self, header: dict[str, Any], content: Content, timeout_s: float, into: memoryview | None = None
+    ) -> tuple[dict[str, Any], Content]:
         assert self._socket is not None
         self._socket.settimeout(timeout_s)
         try:
             _send(self._socket, header, content)
-            received = _receive(self._socket)
+            received = _receive(self._socket, into)
         except TimeoutError as error:
             self.close()
             raise _Died(Code.TIMEOUT, f"no answer within {timeout_s:.0f} s") from error
@@ -158,25 +167,28 @@ def _send(sock: socket.socket, header: dict[str, Any], content: Any) -> None:
     sock.sendall(view)
 
 
-def _receive(sock: socket.socket) -> tuple[dict[str, Any], bytearray] | None:
+def _receive(sock: socket.socket, into: memoryview | None = None) -> tuple[dict[str, Any], Any] | None:
     """A message; None at the end of the stream."""
-    fixed = _receive_exactly(sock, _HEADER.size)
-    if fixed is None:
+    fixed = bytearray(_HEADER.size)
+    if not _receive_exactly(sock, fixed):
         return None
     text_length, content_length = _HEADER.unpack(fixed)
-    text, content = _receive_exactly(sock, text_length), _receive_exactly(sock, content_length)
-    return None if text is None or content is None else (json.loads(text), content)
+    text = bytearray(text_length)
+    content = into if into is not None and into.nbytes == content_length else bytearray(content_length)
+    if not _receive_exactly(sock, text) or not _receive_exactly(sock, content):
+        return None
+    return json.loads(text), content
 
 
-def _receive_exactly(sock: socket.socket, length: int) -> bytearray | None:
-    content = bytearray(length)
-    view, filled = memoryview(content), 0
-    while filled < length:
+def _receive_exactly(sock: socket.socket, target: bytearray | memoryview) -> bool:
+    """Fills the target; False where the stream ends before."""
+    view, filled = memoryview(target), 0
+    while filled < view.nbytes:
         count = sock.recv_into(view[filled:])
         if count == 0:
-            return None
+            return False
         filled += count
-    return content
+    return True
 
 
 def serve(target: str, descriptor: int) -> None:
@@ -202,7 +214,7 @@ def _answer(handler: Handler, header: dict[str, Any], content: bytearray) -> tup
     try:
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
         signal.setitimer(signal.ITIMER_REAL, cpu_s * WALL_PER_CPU)
-        return handler(header, content)  # type: ignore[arg-type]
+        return handler(header, content)
     except MemoryError:
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would: a full machine is not the clip's fault
         raise

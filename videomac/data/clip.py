@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from videomac.config import Bounds
 from videomac.data.codes import BadClip, Code
+from videomac.data.samples import Content
 from videomac.errors import DataError
 
 END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
@@ -41,7 +42,7 @@ class Clip(Protocol):
         ...
 
 
-def open_clip(content: bytes, kind: str, fps: float, decoder: str, bounds: Bounds) -> Clip:
+def open_clip(content: Content, kind: str, fps: float, decoder: str, bounds: Bounds) -> Clip:
     """Opens a sample's bytes; `kind` and `fps` as in the index.
 
     Raises:
@@ -96,9 +97,9 @@ def check_times(times_s: np.ndarray, bounds: Bounds) -> None:
 class FramesClip:
     """Frames of a frame folder: JPEG or PNG members of a piece of tar, at a constant frame rate."""
 
-    def __init__(self, content: bytes, fps: float, bounds: Bounds) -> None:
+    def __init__(self, content: Content, fps: float, bounds: Bounds) -> None:
         try:
-            stream = io.BytesIO(content + END_OF_TAR)
+            stream = io.BytesIO(b"".join((content, END_OF_TAR)))
             self._tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - open as long as the clip
             self._members = [member for member in self._tar.getmembers() if member.isfile()]
         except tarfile.TarError as error:

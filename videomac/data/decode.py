@@ -16,10 +16,10 @@ import numpy as np
 from videomac.data import clip
 from videomac.data.child import Child
 from videomac.data.codes import BadClip, Code
-from videomac.data.pairs import Pairs, Recipe, Slot, cells_and_seed, make_pairs
+from videomac.data.pairs import Recipe, cells_and_seed, make_pairs
 from videomac.data.plan import Plan, PlanRow
 from videomac.data.reader import Reader
-from videomac.data.samples import Sample
+from videomac.data.samples import Content, Sample
 
 STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "resize_us", "ship_us")
 """Clips opened, bytes of them, requests and retries of the storage; microseconds waited for bytes, spent decoding,
@@ -82,7 +82,8 @@ class RowMaker:
             place = 0
             for opening in openings:
                 here = slice(place, place + len(opening.rows))
-                self._fill(columns, here, opening, self._pairs(opening, contents, stats))
+                self._fill(columns, here, opening)
+                columns["code"][here] = self._decode(opening, contents, columns["frames"][here], stats)
                 place = here.stop
             moved = self._storage.counts - before
             stats.update(requests=moved["requests"], retries=moved["retries"])
@@ -114,52 +115,58 @@ class RowMaker:
             "stats": np.zeros((b, len(STATS)), np.int64),
         }
 
-    def _fill(self, columns: Columns, here: slice, opening: Opening, pairs: Pairs) -> None:
-        """Writes the rows of one opening."""
+    def _fill(self, columns: Columns, here: slice, opening: Opening) -> None:
+        """Writes what is known of the rows of one opening before they are decoded."""
         key = opening.sample.key
         drawn = [cells_and_seed(self._recipe, key, row.slot) for row in opening.rows]
         columns["g"][here] = [row.g for row in opening.rows]
         columns["key"][here] = key
         columns["cells"][here] = np.stack([cells for cells, _ in drawn])
         columns["seed"][here] = [seed for _, seed in drawn]
-        columns["frames"][here] = pairs.frames_n2hw3
-        columns["code"][here] = pairs.code_n
 
-    def _pairs(self, opening: Opening, contents: Iterator[bytes], stats: dict[str, int]) -> Pairs:
-        sample, slots = opening.sample, [row.slot for row in opening.rows]
-        size = self._recipe.data.image_size
+    def _decode(
+        self, opening: Opening, contents: Iterator[Content], frames_n2hw3: np.ndarray, stats: dict[str, int]
+    ) -> Code | np.ndarray:
+        """Writes the pixels of one opening into zeros; returns the rows' codes."""
         if opening.code is not Code.GOOD:
-            return Pairs.bad(len(slots), size, opening.code)
+            return opening.code
         begin = time.perf_counter()
         content = next(contents)
         read = time.perf_counter()
-        pairs = self._decoded(sample, content, slots)
+        code, decode_s, resize_s = self._decoded(opening, content, frames_n2hw3)
         total_s = time.perf_counter() - read
         stats["clips"] += 1
-        stats["bytes"] += sample.size
+        stats["bytes"] += opening.sample.size
         stats["wait_read_us"] += round(1e6 * (read - begin))
-        stats["decode_us"] += round(1e6 * pairs.decode_s)
-        stats["resize_us"] += round(1e6 * pairs.resize_s)
-        stats["ship_us"] += round(1e6 * (total_s - pairs.decode_s - pairs.resize_s))
-        return pairs
+        stats["decode_us"] += round(1e6 * decode_s)
+        stats["resize_us"] += round(1e6 * resize_s)
+        stats["ship_us"] += round(1e6 * (total_s - decode_s - resize_s))
+        return code
 
-    def _decoded(self, sample: Sample, content: bytes, slots: Sequence[Slot]) -> Pairs:
+    def _decoded(
+        self, opening: Opening, content: Content, frames_n2hw3: np.ndarray
+    ) -> tuple[Code | np.ndarray, float, float]:
+        """Codes of the rows, and the seconds of decoding and of resizing."""
+        sample, slots = opening.sample, [row.slot for row in opening.rows]
+        if sample.key in self._verdicts:  # found since its bytes were asked for
+            return self._verdicts[sample.key], 0.0, 0.0
         if self._child is None:
-            return make_pairs(self._recipe, sample, content, slots)
+            pairs = make_pairs(self._recipe, sample, content, slots)
+            frames_n2hw3[:] = pairs.frames_n2hw3
+            return pairs.code_n, pairs.decode_s, pairs.resize_s
         header = {
             "key": sample.key,
             "sample": dataclasses.asdict(sample),
             "slots": [dataclasses.astuple(slot) for slot in slots],
         }
-        if sample.key in self._verdicts:  # found since its bytes were asked for
-            return Pairs.bad(len(slots), self._recipe.data.image_size, self._verdicts[sample.key])
+        bound_s, pixels = self._recipe.data.bounds.decode_timeout_s, frames_n2hw3.data.cast("B")
         try:
-            answer, pixels = self._child.call(header, content, self._recipe.data.bounds.decode_timeout_s)
+            answer, _ = self._child.call(header, content, bound_s, into=pixels)
         except BadClip as bad:
+            frames_n2hw3[:] = 0  # the child may have died in mid-answer
             self._verdicts[sample.key] = bad.code
-            return Pairs.bad(len(slots), self._recipe.data.image_size, bad.code)
-        frames = np.frombuffer(pixels, np.uint8).reshape(len(slots), 2, *self._recipe.data.image_size, 3)
-        return Pairs(frames, np.array(answer["codes"], np.int64), answer["decode_s"], answer["resize_s"])
+            return bad.code, 0.0, 0.0
+        return np.array(answer["codes"], np.int64), answer["decode_s"], answer["resize_s"]
 
     def close(self) -> None:
         """Ends the child process."""

@@ -8,7 +8,7 @@ from videomac.config import Data, validate
 from videomac.data import clip
 from videomac.data.child import Handler
 from videomac.data.pairs import Recipe, Slot, make_pairs
-from videomac.data.samples import Sample
+from videomac.data.samples import Content, Sample
 
 
 def decoder(setup: dict[str, Any]) -> Handler:
@@ -19,7 +19,7 @@ def decoder(setup: dict[str, Any]) -> Handler:
     )
     clip.decoder_version(recipe.data.decoder)
 
-    def handle(header: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
+    def handle(header: dict[str, Any], content: Content) -> tuple[dict[str, Any], Any]:
         slots = [Slot(*values) for values in header["slots"]]
         pairs = make_pairs(recipe, Sample(**header["sample"]), content, slots)
         answer = {"codes": pairs.code_n.tolist(), "decode_s": pairs.decode_s, "resize_s": pairs.resize_s}

@@ -15,7 +15,7 @@ import numpy as np
 from videomac.config import Data
 from videomac.data import augment, clip, draws
 from videomac.data.codes import BadClip, Code
-from videomac.data.samples import Sample
+from videomac.data.samples import Content, Sample
 
 ATTEMPTS = 8
 """Draws of two times before a row is bad with `no_pair`."""
@@ -70,7 +70,7 @@ def slots_of(duration_s: np.ndarray, data: Data) -> np.ndarray:
     return data.pairs_per_open * np.maximum(opens, 1).astype(np.int64)
 
 
-def make_pairs(recipe: Recipe, sample: Sample, content: bytes, slots: Sequence[Slot]) -> Pairs:
+def make_pairs(recipe: Recipe, sample: Sample, content: Content, slots: Sequence[Slot]) -> Pairs:
     """Opens the clip once and takes a pair for every slot; never raises for a bad clip, codes say why."""
     data = recipe.data
     pairs = Pairs.bad(len(slots), data.image_size, Code.NO_PAIR)

@@ -55,7 +55,7 @@ class Reader:
         self._storage, self._ahead_bytes = storage, ahead_bytes
         self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="read")
 
-    def contents(self, samples: Sequence[Sample]) -> Iterator[bytes]:
+    def contents(self, samples: Sequence[Sample]) -> Iterator[memoryview]:
         """The bytes of each sample, in order; while a part is consumed the next one is on its way.
 
         Raises:
@@ -85,17 +85,17 @@ class Reader:
         if part:
             yield part
 
-    def _submit(self, part: Sequence[Sample]) -> list[concurrent.futures.Future[dict[Place, bytes]]]:
+    def _submit(self, part: Sequence[Sample]) -> list[concurrent.futures.Future[dict[Place, memoryview]]]:
         return [self._pool.submit(self._fetch, request) for request in requests_for(part)]
 
-    def _fetch(self, request: Request) -> dict[Place, bytes]:
-        def pieces(content: bytes) -> dict[Place, bytes]:
-            return {(s.shard, s.offset): content[s.offset - request.start :][: s.size] for s in request.samples}
+    def _fetch(self, request: Request) -> dict[Place, memoryview]:
+        def piece(content: bytes, sample: Sample) -> memoryview:
+            start = sample.offset - request.start
+            return memoryview(content)[start : start + sample.size]
 
         def check(content: bytes) -> None:
-            found = pieces(content)
             for sample in request.samples:
-                sha256_check(sample.sha256)(found[sample.shard, sample.offset])
+                sha256_check(sample.sha256)(piece(content, sample))
 
-        size = request.stop - request.start
-        return pieces(self._storage.read(request.shard, request.start, size, check))
+        content = self._storage.read(request.shard, request.start, request.stop - request.start, check)
+        return {(sample.shard, sample.offset): piece(content, sample) for sample in request.samples}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+Content = bytes | bytearray | memoryview
+"""A sample's bytes, wherever they lie."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
+from videomac.data.samples import Content
 from videomac.errors import StorageError
 
 T = TypeVar("T")
@@ -255,10 +256,10 @@ class Storage:
         return self.patience.attempt_s + size / SLOWEST_BYTES_PER_S
 
 
-def sha256_check(expected: str) -> Check:
+def sha256_check(expected: str) -> Callable[[Content], None]:
     """A check for `Storage.read`: the content has this hex SHA-256."""
 
-    def check(content: bytes) -> None:
+    def check(content: Content) -> None:
         found = hashlib.sha256(content).hexdigest()
         if found != expected:
             raise Damaged(f"sha256 is {found[:12]}..., expected {expected[:12]}...")

@@ -16,6 +16,7 @@ from videomac.config import Bounds
 from videomac.data.clip import check_pixels
 from videomac.data.codes import BadClip, Code
 from videomac.data.pyav_clip import PyavClip
+from videomac.data.samples import Content
 
 BROKEN = (RuntimeError, ValueError, IndexError)
 
@@ -23,7 +24,7 @@ BROKEN = (RuntimeError, ValueError, IndexError)
 class TorchcodecClip:
     """An opened video (see `clip.Clip`)."""
 
-    def __init__(self, content: bytes, bounds: Bounds) -> None:
+    def __init__(self, content: Content, bounds: Bounds) -> None:
         scanned = PyavClip(io.BytesIO(content), bounds)
         self.times_s = scanned.times_s
         scanned.close()
