@@ -24,22 +24,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import ray
 import torch
 import torch.utils.data
 import webdataset
 from rich.console import Console
 from rich.table import Table
+from synthetic import plan_probe, synthetic_index
 
-from shards.build import build_shards
+from shards.build import build_shards, write_manifest
 from videomac import config
 from videomac.config.assets import SAMPLES
 from videomac.config.provenance import provenance
 from videomac.data import index
 from videomac.data.local import recipe_of
-from videomac.data.manifest import Manifest, Shard
+from videomac.data.manifest import load_manifest
 from videomac.data.pairs import Recipe, Slot, make_pairs
 from videomac.data.plan import Plan
 from videomac.data.samples import Sample
@@ -48,7 +47,12 @@ from videomac.distributed.dataset import BatchStream, batches
 
 PROCESSES = 2
 SIZE = 224
-ROWS = 16
+ROWS = 32
+"""The default micro-batch."""
+READY = 10
+"""Batches that a side may have ready from an earlier turn: taken before its clock starts."""
+SETTLE_S = 2.0
+"""Before a turn, for the other side to fill its queues and stand still."""
 
 
 def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
@@ -71,13 +75,10 @@ def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
 # ---- ours and theirs ------------------------------------------------------------------------------------------------
 
 
-QUEUED = 16
-"""Batches that either side may have ready from an earlier round: taken before the clock starts."""
-
-
 def pace(stream: Iterator[Any], rows: int) -> float:
-    """Pairs/s over the next `rows` rows that were not decoded yet."""
-    for _ in range(QUEUED):
+    """Pairs/s over the next `rows` rows that were not decoded yet, while nothing else runs."""
+    time.sleep(SETTLE_S)
+    for _ in range(READY):
         next(stream)
     begin = time.perf_counter()
     for _ in range(rows // ROWS):
@@ -170,9 +171,6 @@ def build(folder: str, reencode: bool) -> str:
 
 def many_times(manifest: str, folder: str, times: int) -> str:
     """The same shards under `times` names, keys made different."""
-    from shards.build import write_manifest
-    from videomac.data.manifest import load_manifest
-
     source = os.path.dirname(manifest)
     shards = load_manifest(manifest).shards
     opened = index.Index(Storage(source), load_manifest(manifest))
@@ -227,81 +225,6 @@ def border_pause(manifest: str) -> tuple[float, float]:
     borders = waits[20::20]
     inside = [wait for place, wait in enumerate(waits) if place > 0 and place % 20]
     return max(inside), max(borders)
-
-
-# ---- a synthetic index ----------------------------------------------------------------------------------------------
-
-
-def synthetic_index(folder: str, samples: int, per_shard: int = 1000, shards_per_group: int = 25) -> str:
-    """Manifest and index of `samples` clips in shards that do not exist (but for the first)."""
-    rows = per_shard * shards_per_group
-    rng = np.random.default_rng(0)
-    shards = []
-    columns: dict[str, Any] = {
-        "kind": pa.array(["video"] * rows),
-        "offset": np.tile(np.arange(per_shard) * 2_000_000, shards_per_group),
-        "size": np.full(rows, 1_900_000),
-        "sha256": pa.array([rng.bytes(32).hex() for _ in range(rows)]),
-        "frames": np.full(rows, 250, np.int32),
-        "fps": np.full(rows, 25.0),
-        "width": np.full(rows, 340, np.int32),
-        "height": np.full(rows, 256, np.int32),
-        "source_sha256": pa.array(["0" * 64] * rows),
-        "segment_start": np.zeros(rows),
-        "segment_end": np.full(rows, 10.0),
-        "split": pa.array(["train"] * rows),
-    }
-    path = f"{folder}/{index.NAME}"
-    with index.index_writer(path) as writer:
-        for group in range(samples // rows):
-            first = group * shards_per_group
-            names = [f"s{first + i:06d}.tar" for i in range(shards_per_group)]
-            keys = [f"clip-{group * rows + i:09d}" for i in range(rows)]
-            varying = {
-                "key": keys,
-                "source": keys,
-                "shard": np.repeat(names, per_shard),
-                "duration": rng.uniform(2, 12, rows).round(2),
-            }
-            table = pa.table({name: {**columns, **varying}[name] for name in index.SCHEMA.names}).cast(index.SCHEMA)
-            writer.write_table(table, row_group_size=rows)
-            seconds = varying["duration"].reshape(shards_per_group, per_shard).sum(1)
-            shards += [
-                Shard(name=name, bytes=2_000_000_000, sha256="0" * 64, samples=per_shard, frames=250_000, seconds=s)
-                for name, s in zip(names, seconds.tolist(), strict=True)
-            ]
-    Path(f"{folder}/{shards[0].name}").write_bytes(b"x")
-    manifest = Manifest(
-        shards=tuple(shards), index=index.describe_index(path), samples={"train": samples}, frames=0, seconds=0.0,
-        rejected={}, settings={}, libraries={},
-    )  # fmt: skip
-    Path(f"{folder}/manifest.json").write_bytes(manifest.to_json())
-    return f"{folder}/manifest.json"
-
-
-PLAN_PROBE = r"""
-import json, re, sys, time
-import numpy as np
-from videomac import config
-from videomac.data.plan import Plan
-def peak(): return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
-base = peak()
-data = config.validate(config.Data, {"manifest": sys.argv[1]}, "probe")
-begin = time.perf_counter(); plan = Plan.open(data, 0); plan.rows(0, 1); start_s = time.perf_counter() - begin
-begin = time.perf_counter(); plan.rows(0, 10_000); row_ms = (time.perf_counter() - begin) / 10
-jumps = []
-for g in np.random.default_rng(0).integers(0, 3 * plan.rows_per_epoch, 5).tolist():
-    begin = time.perf_counter(); plan.rows(g, g + 1); jumps.append(time.perf_counter() - begin)
-print(json.dumps({"start_s": start_s, "row_ms": row_ms, "jump_s": max(jumps), "memory_mb": peak() - base}))
-"""
-
-
-def plan_probe(manifest: str) -> dict[str, float]:
-    """Start-up, rows, jumps and memory of the plan, in a process of its own."""
-    import subprocess
-
-    run = subprocess.run([sys.executable, "-c", PLAN_PROBE, manifest], capture_output=True, text=True, check=True)
-    return json.loads(run.stdout)
 
 
 # ---- the whole ------------------------------------------------------------------------------------------------------

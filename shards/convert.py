@@ -97,7 +97,8 @@ def _video_clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
             return [whole]
     except BROKEN as error:
         raise BadClip(Code.BROKEN, " ".join(str(error).split())) from error
-    return [dataclasses.replace(probe(part, config.bounds), start=s, end=e) for part, s, e in parts]
+    clips = [(probe(part, config.bounds), start) for part, start in parts]
+    return [dataclasses.replace(clip, start=start, end=round(start + clip.duration, 6)) for clip, start in clips]
 
 
 def probe(path: str, bounds: Bounds) -> Clip:

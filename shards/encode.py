@@ -5,6 +5,7 @@ Muxing is bit-exact and encoding has one thread, so that equal input and librari
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,8 @@ from av.video.reformatter import Interpolation
 
 from videomac.config import BuildShards
 
-Part = tuple[str, float, float]
-"""A new file, and its begin and end in the source, seconds."""
+Part = tuple[str, float]
+"""A new file, and its begin in the source, seconds."""
 
 MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9", "mjpeg"})
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -31,50 +32,85 @@ def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) 
     segments: list[_Segment] = []
     with av.open(path) as source:
         stream = source.streams.video[0]
-        base = float(stream.time_base or 0)
         suffix = "mp4" if stream.codec_context.name in MP4_CODECS else "mkv"
-        first_pts = stream.start_time or 0
-        source.seek(first_pts + round(start_s / base), stream=stream, backward=True)
-        for packet in source.demux(stream):
-            if not packet.size or packet.is_discard:
-                continue
-            time = ((packet.pts if packet.pts is not None else packet.dts) - first_pts) * base
+        for time, packet in _packets(source, stream, start_s):
             if packet.is_keyframe and time >= end_s:
                 break
-            if packet.is_keyframe and (not segments or time >= segments[-1].start + segment_s):
+            if packet.is_keyframe and segments and time <= start_s:
+                segments[-1].begin(time)
+            elif packet.is_keyframe and (not segments or time >= segments[-1].start + segment_s):
+                if segments:
+                    segments[-1].close()
                 segments.append(_Segment(os.path.join(folder, f"{len(segments):05d}.{suffix}"), stream, time))
             if segments:
                 segments[-1].copy(packet)
-                segments[-1].end = max(segments[-1].end, time + (packet.duration or 0) * base)
-    for segment in segments:
-        segment.close()
-    return [(segment.path, segment.start, segment.end) for segment in segments]
+    if segments:
+        segments[-1].close()
+    return [(segment.path, segment.start) for segment in segments]
+
+
+def _packets(source: Any, stream: Any, start_s: float) -> Iterator[tuple[float, Any]]:
+    """(seconds from the first frame, packet) from a keyframe at or before `start_s` on."""
+    base, first_pts = float(stream.time_base or 0), stream.start_time or 0
+
+    def times() -> Iterator[tuple[float, Any]]:
+        for packet in source.demux(stream):
+            if packet.size and not packet.is_discard:
+                yield ((packet.pts if packet.pts is not None else packet.dts) - first_pts) * base, packet
+
+    if start_s > 0:
+        source.seek(first_pts + round(start_s / base), stream=stream, backward=True)
+        found = times()
+        head = next(found, None)
+        if head is not None and head[1].is_keyframe and head[0] <= start_s:
+            yield head
+            yield from found
+            return
+        source.seek(min(0, source.start_time or 0))  # a seek in a transport stream may land beyond its target
+    yield from times()
 
 
 class _Segment:
-    """An output file that packets are copied to."""
+    """An output file that packets are copied to. They are kept until its end: their decoding times may be missing."""
 
     def __init__(self, path: str, template: Any, start: float) -> None:
-        self.path, self.start, self.end = path, start, start
+        self.path, self.start = path, start
         self._container = _bitexact(path)
         self._stream = self._container.add_stream_from_template(template)
-        self._offset: int | None = None
+        self._packets: list[Any] = []
+
+    def begin(self, start: float) -> None:
+        """Begins later: forgets what was copied."""
+        self.start, self._packets = start, []
 
     def copy(self, packet: Any) -> None:
-        """Appends a packet, times counted from the segment's first."""
+        """Appends a packet."""
         if packet.pts is None:
             packet.pts = packet.dts
-        if packet.dts is None:
-            packet.dts = packet.pts
-        if self._offset is None:
-            self._offset = packet.dts
-        packet.pts -= self._offset
-        packet.dts -= self._offset
-        packet.stream = self._stream
-        self._container.mux(packet)
+        self._packets.append(packet)
 
     def close(self) -> None:
+        """Writes the packets, times counted from the first decoding time."""
+        times = decoding_times([packet.pts for packet in self._packets], [packet.dts for packet in self._packets])
+        for packet, dts in zip(self._packets, times, strict=True):
+            packet.pts, packet.dts = packet.pts - times[0], dts - times[0]
+            packet.stream = self._stream
+            self._container.mux(packet)
         self._container.close()
+        self._packets = []
+
+
+def decoding_times(pts: list[int], dts: list[int | None]) -> list[int]:
+    """Times in decoding order that a muxer accepts: ascending, none after its presentation.
+
+    Those given, if they are so; else (Matroska leaves some out) the ascending presentation times, all moved back alike.
+    """
+    known = [time for time in dts if time is not None]
+    if len(known) == len(dts) and all(a < b for a, b in itertools.pairwise(known)):
+        return known
+    ordered = sorted(pts)
+    late = max(time - shown for time, shown in zip(ordered, pts, strict=True))
+    return [time - late for time in ordered]
 
 
 def reencode(path: str, folder: str, start_s: float, end_s: float, config: BuildShards) -> list[Part]:
@@ -93,7 +129,7 @@ def reencode(path: str, folder: str, start_s: float, end_s: float, config: Build
             encoders[-1].encode(time, frame)
     if encoders:
         encoders[-1].close()
-    return [(encoder.path, encoder.start, encoder.end) for encoder in encoders]
+    return [(encoder.path, encoder.start) for encoder in encoders]
 
 
 def _frames(
@@ -125,7 +161,7 @@ class _Encoder:
     """Per second: fine enough for every common frame rate."""
 
     def __init__(self, path: str, start: float, frame: av.VideoFrame, stream: Any, config: BuildShards) -> None:
-        self.path, self.start, self.end = path, start, start
+        self.path, self.start = path, start
         self._turns = round(frame.rotation / 90) % 4
         self._size = _size(frame, self._turns, config.short_side)
         self._container = _bitexact(path)
@@ -139,7 +175,7 @@ class _Encoder:
         context.gop_size = config.keyframe_interval
         context.max_b_frames = 0
         context.options = {"crf": str(config.crf), "preset": "veryfast", "x264-params": "scenecut=0"}
-        self._last_ticks, self._step = -1, 1 / rate
+        self._last_ticks = -1
 
     def encode(self, time: float, frame: av.VideoFrame) -> None:
         """Appends a frame shown at `time` seconds of the source."""
@@ -151,7 +187,7 @@ class _Encoder:
         width, height = self._size
         scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING, threads=1)
         scaled.pts, scaled.time_base, scaled.pict_type = ticks, _fraction(self.TICKS), 0
-        self._last_ticks, self.end = ticks, time + self._step
+        self._last_ticks = ticks
         self._container.mux(self._stream.encode(scaled))
 
     def close(self) -> None:

@@ -62,8 +62,9 @@ class PyavClip:
             if any(t is None for t in times):
                 raise BadClip(Code.BROKEN, "frames without time stamps")
             return np.unique(np.array(times, np.int64)), np.array(times[:1], np.int64)
-        keys = [t for t, p in zip(times, packets, strict=True) if p.is_keyframe]
-        return np.unique(np.array(times, np.int64)), np.unique(np.array(keys, np.int64))
+        keys = [t for t, p in zip(times, packets, strict=True) if p.is_keyframe] or times[:1]
+        shown = [t for t in times if t >= keys[0]]  # before the first keyframe, frames lack what they are made from
+        return np.unique(np.array(shown, np.int64)), np.unique(np.array(keys, np.int64))
 
     def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
         """See `clip.Clip`."""
@@ -77,17 +78,22 @@ class PyavClip:
 
     def _frame(self, number: int) -> av.VideoFrame:
         target = int(self._pts[number])
-        if not self._reachable(target):
-            self._seek(target)
-        found = self._advance(target)
-        if found is None and target > self._pts[0]:
-            # Leading frames of an open group of pictures are dropped after a seek: decode up to them instead.
-            self._seek(int(self._pts[0]))
-            found = self._advance(target)
+        found = self._advance(target) if self._reachable(target) else None
+        # A seek in a transport stream may land beyond the target, and a decoder drops the leading frames of an open
+        # group of pictures where it begins: then from a keyframe earlier, at last from the beginning.
+        for begin in (target, self._keyframe_before(target), None):
+            if found is None:
+                self._seek(begin)
+                found = self._advance(target)
         if found is None:
             raise BadClip(Code.BROKEN, f"frame {number} cannot be reached")
         check_pixels(found.width, found.height, self._bounds)
         return found
+
+    def _keyframe_before(self, target: int) -> int | None:
+        """The last keyframe but one that is not after the target."""
+        place = int(np.searchsorted(self._keyframes, target, side="right")) - 2
+        return int(self._keyframes[place]) if place >= 0 else None
 
     def _reachable(self, target: int) -> bool:
         """Whether decoding on is no longer than a seek: no keyframe lies between here and there."""
@@ -96,8 +102,11 @@ class PyavClip:
         here, there = np.searchsorted(self._keyframes, [self._position, target], side="right")
         return here == there
 
-    def _seek(self, target: int) -> None:
-        self._container.seek(target, stream=self._stream, backward=True)
+    def _seek(self, target: int | None) -> None:
+        if target is None:
+            self._container.seek(min(0, self._container.start_time or 0))
+        else:
+            self._container.seek(target, stream=self._stream, backward=True)
         self._frames = self._container.decode(self._stream)
         self._position, self._last = None, None
 

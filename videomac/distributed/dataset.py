@@ -13,7 +13,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import os
 import queue
 import threading
 import time
@@ -25,18 +24,26 @@ import ray
 import ray.data
 import ray.exceptions
 from ray.data import ActorPoolStrategy, ExecutionResources
+from ray.data._internal.execution.execution_callback import (
+    ExecutionCallback,
+)  # what `custom_execution_callback_classes` takes
 
 from videomac import config
 from videomac.data.batch import Batch
 from videomac.data.codes import VERDICTS, Code
-from videomac.data.decode import DECODER, STATS, Columns, RowMaker, Span
+from videomac.data.decode import DECODER, STATS, Span
 from videomac.data.local import recipe_of
-from videomac.data.pairs import Recipe
 from videomac.data.plan import Plan
+from videomac.distributed.decoding import DecodeActor
+from videomac.distributed.insight import ray_data_figures
 from videomac.errors import ClusterError, ConfigError, DataError, VideomacError
 
 AHEAD_S = 15.0
 """The next window starts when the current one lasts about this much longer: actors need 2 to 5 s on an idle machine."""
+SETTLED_S = 5.0
+"""A window's first batches were ready before they were asked for: so long its pace says nothing."""
+TURN_S = 0.05
+"""Least time of a turn of Ray Data's scheduling loop."""
 LEAST_ROWS_FOR_SHARE = 200
 """Rows before `data.max_bad_share` is looked at."""
 CPUS_OF_WINDOWS = 2
@@ -86,20 +93,20 @@ def batches(
     return BatchStream(spans, settings, plan, world, dict(verdicts or {}))
 
 
-class DecodeActor:
-    """Turns a block of spans into their columns, one at a time."""
+class Pace(ExecutionCallback):
+    """Slows down Ray Data's scheduling loop while decoded rows wait for a slow trainer.
 
-    def __init__(self, plan: Plan, recipe: Recipe, verdicts: Mapping[str, int], target: str) -> None:
-        self._maker = RowMaker(plan, recipe, verdicts, target=target)
+    The loop waits for tasks that have something to hand over. When all have, and the budget for waiting rows is used
+    up, that wait ends at once: the loop turned without a pause and took most of a core from the training (ray 2.60).
+    """
 
-    def __call__(self, block: Mapping[str, np.ndarray]) -> Iterator[Columns]:
-        """Columns of each span of the block, in order."""
-        spans = [
-            Span(int(g), int(count), int(size))
-            for g, count, size in zip(block["g"], block["count"], block["size"], strict=True)
-        ]
-        for columns in self._maker.batches(spans):
-            yield columns | {"pid": np.full(len(columns["g"]), os.getpid())}
+    def __init__(self) -> None:
+        self._turned = time.monotonic()
+
+    def on_execution_step(self, executor: Any) -> None:  # noqa: ARG002 - Ray's signature
+        """Waits until the turn has taken its time: long turns are not made longer."""
+        time.sleep(max(0.0, self._turned + TURN_S - time.monotonic()))
+        self._turned = time.monotonic()
 
 
 class BatchStream(Iterator[Batch]):
@@ -189,6 +196,13 @@ class BatchStream(Iterator[Batch]):
             "or raise the limit"
         )
 
+    def ray_stats(self) -> tuple[dict[str, float], str]:
+        """Ray Data's stats of the execution that feeds this rank now: as figures, and as its own text."""
+        if self._current is None:
+            return {}, ""
+        summary = self._current.dataset.get_stats_summary()
+        return ray_data_figures(summary), summary.to_string()
+
     def close(self) -> None:
         """Ends the actors; the stream is over."""
         self._spans.clear()
@@ -218,8 +232,8 @@ class _Window:
         self._stall_s = settings.data.stall_timeout_s
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=settings.data.prefetch_batches)
         self._stopped = threading.Event()
-        dataset = _dataset(spans, settings, plan, world, verdicts)
-        self._thread = threading.Thread(target=self._run, args=(dataset,), name="window", daemon=True)
+        self.dataset = _dataset(spans, settings, plan, world, verdicts)
+        self._thread = threading.Thread(target=self._run, name="window", daemon=True)
         self._thread.start()
 
     def take(self) -> tuple[Batch, np.ndarray, int]:
@@ -240,23 +254,25 @@ class _Window:
         return taken
 
     def seconds_left(self) -> float:
-        """Estimate from the pace so far: 0 until the second batch of a short window."""
+        """Estimate from the pace so far; in the first half, infinite until it has settled."""
         elapsed = time.monotonic() - self._begin
+        if self.left > self._taken and elapsed < SETTLED_S:
+            return math.inf
         return self.left * elapsed / max(self._taken - 1, 1)
 
-    def _run(self, dataset: ray.data.Dataset) -> None:
+    def _run(self) -> None:
         error = None
         try:
-            self._feed(dataset)
+            self._feed()
         except BaseException as raised:  # noqa: BLE001 - handed to the consumer, which raises it
             error = raised
         self._put(_End(error))
 
-    def _feed(self, dataset: ray.data.Dataset) -> None:
+    def _feed(self) -> None:
         data = self._settings.data
         pin = self._settings.workers.gpu
         rows = self._settings.train.micro_batch
-        stream: Any = dataset.iterator().iter_batches(
+        stream: Any = self.dataset.iterator().iter_batches(
             batch_size=rows, batch_format="numpy", prefetch_batches=data.prefetch_batches
         )
         for columns in stream:
@@ -296,6 +312,7 @@ def _dataset(
     context = dataset.context
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.custom_execution_callback_classes = [Pace]
     context.target_max_block_size = _batch_bytes(settings)  # a block per batch: handed on as soon as it is decoded
     context.wait_for_min_actors_s = round(data.start_timeout_s)
     context.execution_no_progress_timeout_s = round(data.stall_timeout_s)

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import ray.train
@@ -25,12 +25,13 @@ from videomac.data.codes import Code
 from videomac.data.plan import Plan
 from videomac.distributed.cluster import enter
 from videomac.distributed.dataset import BatchStream, batches
+from videomac.distributed.insight import data_figures, summed
 from videomac.errors import CheckpointError, VideomacError
 from videomac.pretrain import checkpoint, loop
 from videomac.pretrain.heldout import HeldOut
 from videomac.pretrain.pictures import npz_bytes, reconstructions
 from videomac.pretrain.resume import check_resumable
-from videomac.pretrain.runlog import JsonLines, Ledger, RunFolder
+from videomac.pretrain.runlog import RAY_DATA_STATS, JsonLines, Ledger, RunFolder
 from videomac.pretrain.setup import build_state, derive_extent, describe_extent
 from videomac.pretrain.step import StepReport
 from videomac.pretrain.writers import Writer, numbers, open_writers
@@ -138,9 +139,10 @@ class Worker:
         """Metrics to every writer, bad rows of all workers to the events, figures to the driver's screen."""
         self._name_decoders()
         self._name_bad_rows()
+        counters = summed(self._gather(self._source.counters))
         if self.rank != 0:
             return
-        line |= data_figures(self._source.counters)
+        line |= data_figures(counters) | self._source.ray_stats()[0]
         self.metrics.write(line)
         for writer in self._writers:
             writer.scalars(report.step, numbers(line))
@@ -184,6 +186,7 @@ class Worker:
             return
         for record in (self.metrics, self.events, *self._writers):
             record.flush()
+        self.folder.write(RAY_DATA_STATS, self._source.ray_stats()[1].encode())
         name, path = self._free_name(), tempfile.mkdtemp(prefix="videomac_checkpoint_")
         begin = time.monotonic()
         checkpoint.save(self.state, path, facts)
@@ -287,14 +290,6 @@ class Worker:
 
     def _broadcast(self, value: Any) -> Any:
         return self._gather(value)[0]
-
-
-def data_figures(counters: Mapping[str, int]) -> dict[str, float]:
-    """Milliseconds of one pair in this worker's decode actors, and the storage requests that were tried again."""
-    rows = max(counters["rows"], 1)
-    parts = {"read_wait": "wait_read_us", "decode": "decode_us", "resize": "resize_us", "ship": "ship_us"}
-    figures = {f"{part}_ms_per_pair": counters[name] / rows / 1000 for part, name in parts.items()}
-    return figures | {"storage_retries": float(counters["retries"])}
 
 
 def _reported_checkpoints() -> list[Any]:

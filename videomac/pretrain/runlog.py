@@ -16,6 +16,8 @@ from typing import Any
 from videomac.data.batch import Batch
 from videomac.data.storage import Storage
 
+RAY_DATA_STATS = "ray_data_stats.txt"
+"""Ray Data's own summary of rank 0's execution, written at checkpoints."""
 UPLOAD_EVERY_S = 30.0
 """Object stores: seconds between two uploads of metrics.jsonl."""
 

@@ -34,6 +34,7 @@ BINS = 500
 # Losses have their own chart; the others are counts and clocks that the page gives as numbers.
 NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
     "step", "rows", "time_s", "eta_s", "step_s", "wait_share_total", "bad_rows", "skipped_steps",
+    "clips_read", "pairs_made", "read_mb", "storage_requests", "ray_blocks", "ray_output_mb", "ray_spilled_mb",
 }  # fmt: skip
 
 

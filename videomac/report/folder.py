@@ -40,6 +40,8 @@ class RunFolder:
     results: dict[str, Any] = field(default_factory=dict)
     manifest: dict[str, Any] | None = None
     """Of the shards, where they lie in the run folder (the quickstart's do)."""
+    ray_data_stats: str = ""
+    """Ray Data's own summary of worker 0's execution, as of the last checkpoint."""
     card: dict[str, Any] | None = None
     evaluation: dict[str, Any] | None = None
     propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
@@ -160,6 +162,7 @@ def read_run(folder: str, **storage_options: Any) -> RunFolder:
         pictures=_pictures(reader),
         results=reader.json("results.json") or {},
         manifest=reader.json("shards/manifest.json"),
+        ray_data_stats=reader.text("ray_data_stats.txt"),
         card=reader.json("export/card.json"),
         evaluation=reader.json("evaluation/results.json"),
         propagations=_propagations(reader),

@@ -28,6 +28,19 @@ def summarise(run_folder: str) -> dict[str, Any]:
     }
 
 
+DATA_PATH = {
+    "clips_read": "clips read and decoded",
+    "pairs_made": "pairs made",
+    "read_mb": "MiB of clips read",
+    "storage_requests": "requests to the storage",
+    "storage_retries": "requests tried again",
+    "ray_blocks": "blocks through Ray Data (worker 0)",
+    "ray_output_mb": "MiB through Ray Data (worker 0)",
+    "ray_spilled_mb": "MiB that Ray Data spilled to disk (worker 0)",
+}
+"""Metrics of the data path, counted since the run was last begun."""
+
+
 def ms_per_pair(run: RunFolder) -> dict[str, float]:
     """Wall milliseconds that a pair takes, all workers side by side, and how they divide; empty before the first step.
 
@@ -57,6 +70,8 @@ def counts(run: RunFolder) -> dict[str, int]:
     counted |= {f"pairs not read: {reason}": n for reason, n in reasons.most_common()}
     if bad:
         counted["clips with a pair that could not be read"] = len({event.get("key") for event in bad})
+    since = " since the last restart" if run.restarts() else ""
+    counted |= {text + since: round(run.last(key)) for key, text in DATA_PATH.items() if run.last(key) is not None}
     if run.last("skipped_steps"):
         counted["steps skipped"] = run.last("skipped_steps")
     return counted | {"restarts": len(run.restarts())}

@@ -1,0 +1,28 @@
+"""What Ray Data's actors run. A module of its own, because it needs no torch: half the memory, faster to start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from videomac.data.decode import Columns, RowMaker, Span
+from videomac.data.pairs import Recipe
+from videomac.data.plan import Plan
+
+
+class DecodeActor:
+    """Turns a block of spans into their columns, one at a time."""
+
+    def __init__(self, plan: Plan, recipe: Recipe, verdicts: Mapping[str, int], target: str) -> None:
+        self._maker = RowMaker(plan, recipe, verdicts, target=target)
+
+    def __call__(self, block: Mapping[str, np.ndarray]) -> Iterator[Columns]:
+        """Columns of each span of the block, in order."""
+        spans = [
+            Span(int(g), int(count), int(size))
+            for g, count, size in zip(block["g"], block["count"], block["size"], strict=True)
+        ]
+        for columns in self._maker.batches(spans):
+            yield columns | {"pid": np.full(len(columns["g"]), os.getpid())}
