@@ -48,6 +48,8 @@ ADVICE: tuple[tuple[Any, str], ...] = (
     ),
 )
 OPTIONS = {"endpoint_url", "key", "secret", "token", "region"}
+ONE_REQUEST = {"chunksize": 5 * 2**30}
+"""One PUT up to S3's limit of 5 GiB: a multipart upload that a time limit cuts off would be left open in the bucket."""
 
 
 class OneAttemptS3(s3fs.S3FileSystem):
@@ -59,8 +61,8 @@ class OneAttemptS3(s3fs.S3FileSystem):
 class RemoteFiles:
     """The few calls that `Storage` needs, each one attempt that ends within its time limit."""
 
-    def __init__(self, fs: Any) -> None:
-        self._fs = fs
+    def __init__(self, fs: Any, writing: Mapping[str, Any] | None = None) -> None:
+        self._fs, self._writing = fs, dict(writing or {})
 
     def _run(self, coroutine: Any, *args: Any, timeout: float, **kwargs: Any) -> Any:
         return fsspec.asyn.sync(self._fs.loop, coroutine, *args, timeout=timeout, **kwargs)
@@ -89,11 +91,11 @@ class RemoteFiles:
 
     def write(self, url: str, content: bytes, timeout_s: float) -> None:
         """All or nothing."""
-        self._run(self._fs._pipe_file, self._path(url), content, timeout=timeout_s)
+        self._run(self._fs._pipe_file, self._path(url), content, timeout=timeout_s, **self._writing)
 
     def upload(self, url: str, local_path: str, timeout_s: float) -> None:
         """All or nothing."""
-        self._run(self._fs._put_file, local_path, self._path(url), timeout=timeout_s)
+        self._run(self._fs._put_file, local_path, self._path(url), timeout=timeout_s, **self._writing)
 
     def remove(self, url: str, timeout_s: float) -> None:
         """Removes one file."""
@@ -126,7 +128,7 @@ def filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> Remot
     """
     protocol = root.partition("://")[0]
     if protocol in ("s3", "s3a"):
-        return RemoteFiles(OneAttemptS3(**_s3_arguments(options, attempt_s)))
+        return RemoteFiles(OneAttemptS3(**_s3_arguments(options, attempt_s)), ONE_REQUEST)
     try:
         fs = fsspec.filesystem(protocol, **options)
     except (ImportError, ValueError) as error:

@@ -290,9 +290,12 @@ def _walk(root: str) -> Iterator[Entry]:
     for folder, _, files in os.walk(root, followlinks=True):
         for file in files:
             path = os.path.join(folder, file)
-            stat = os.stat(path)
             name = os.path.relpath(path, root).replace(os.sep, "/")
-            yield Entry(name, stat.st_size, str(stat.st_mtime_ns))
+            if os.path.exists(path):
+                stat = os.stat(path)
+                yield Entry(name, stat.st_size, str(stat.st_mtime_ns))
+            else:
+                yield Entry(name, 0, "missing")  # a link to nowhere: whoever reads it will say so
 
 
 def _replace(path: str, fill: Callable[[str], object]) -> None:
