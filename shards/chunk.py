@@ -15,6 +15,7 @@ from videomac.config import BuildShards, validate
 from videomac.data.child import Child
 from videomac.data.codes import BadClip
 from videomac.data.storage import Storage
+from videomac.errors import StorageError
 
 from .sources import Source
 from .tarball import ShardWriter
@@ -98,7 +99,13 @@ class _Chunk:
 
     def _add(self, source: Source, split: str) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            files, digest = self._local_files(source, folder)
+            try:
+                files, digest = self._local_files(source, folder)
+            except StorageError as error:
+                if "://" in source.root:
+                    raise  # past all retries: a store that is down must not look like bad videos
+                self._reject(source, "unreadable", str(error))
+                return
             self._content.update(f"{source.name}\0{digest}\0{split}\n".encode("utf-8", "surrogateescape"))
             answer = self._convert(source, files, folder)
             if "reason" in answer:

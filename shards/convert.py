@@ -48,7 +48,7 @@ def converter(setup: dict[str, Any]) -> Handler:
     """What the child process runs: `header` names the local files and a folder for new ones."""
     config = validate(BuildShards, setup["config"], origin="converter")
 
-    def handle(header: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
+    def handle(header: dict[str, Any], _: bytearray) -> tuple[dict[str, Any], bytes]:
         try:
             if header["op"] == "probe":
                 return {"whole": dataclasses.asdict(_whole(header, config))}, b""

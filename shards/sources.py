@@ -149,10 +149,10 @@ def _suffix(name: str) -> str:
 
 
 def duplicate_candidates(sources: Sequence[Source]) -> list[Source]:
-    """Sources that may hold the same bytes as another: only equal sizes can."""
+    """Sources that may hold the same bytes as another: only equal sizes can; empty ones are broken anyway."""
     by_size: dict[tuple[int, ...], list[Source]] = {}
     for source in sources:
-        if source.start_s is None:
+        if source.start_s is None and source.size:
             by_size.setdefault(tuple(file.size for file in source.files), []).append(source)
     return [source for group in by_size.values() if len(group) > 1 for source in group]
 

@@ -41,12 +41,13 @@ def clip_of(out, row):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, fixtures):
-    """A good video, a short one, a corrupt one, rubbish."""
+    """A good video, a short one, a corrupt one, rubbish, a link to nowhere."""
     path = tmp_path_factory.mktemp("sources")
     write_video(path / "good.mp4", 48)
     write_video(path / "short.mp4", 2)
     (path / "corrupt.mp4").write_bytes((fixtures / "decord__corrupted.mp4").read_bytes())
     (path / "rubbish.avi").write_bytes(b"no video" * 1000)
+    (path / "gone.mp4").symlink_to(path / "nowhere.mp4")
     return path
 
 
@@ -59,7 +60,9 @@ def test_short_clips_keep_their_bytes_and_bad_ones_are_listed(folder, tmp_path):
     assert row["duration"] == pytest.approx(2.0)
     assert row["fps"] == pytest.approx(24.0)
     reasons = {found["source"]: found["reason"] for found in record["rejected"]}
-    assert reasons == {"corrupt.mp4": "broken", "rubbish.avi": "broken", "short.mp4": "too_short"}
+    assert reasons == {
+        "corrupt.mp4": "broken", "gone.mp4": "broken", "rubbish.avi": "broken", "short.mp4": "too_short",
+    }  # fmt: skip
 
 
 def test_plain_webdataset_reads_the_shards(folder, tmp_path):
