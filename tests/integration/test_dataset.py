@@ -74,6 +74,20 @@ def test_rows_are_bit_equal_for_1_2_and_5_workers_over_window_and_epoch_borders(
         assert all(not stream.bad_clips for stream in streams)
 
 
+def test_ray_datas_own_stats_reach_the_stream(ray_cluster, clips):
+    settings = settings_for(clips)
+    stream = dataset.batches(settings, Plan.open(settings.data, 0), 0, 64, 0, 1)
+    assert stream.ray_stats() == ({}, "")
+    figures, text = [(next(stream), stream.ray_stats())[1] for _ in range(8)][-1]
+    last, _ = [(next(stream), stream.ray_stats())[1] for _ in range(8)][-1]
+    stream.close()
+    assert "MapBatches(DecodeActor)" in text
+    assert 0 < figures["ray_blocks"] <= last["ray_blocks"]
+    assert last["ray_task_s"] > 0
+    assert last["ray_output_mb"] * 2**20 >= 64 * 2 * 64 * 64 * 3, "all pixels passed"
+    assert last["ray_spilled_mb"] == 0
+
+
 def test_five_crashing_clips_in_one_block_cost_themselves_alone(ray_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "DECODER", CRASHING)
     names = [*(f"crash{i}" for i in range(5)), "good0", "good1"]
