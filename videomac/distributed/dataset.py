@@ -24,9 +24,7 @@ import ray
 import ray.data
 import ray.exceptions
 from ray.data import ActorPoolStrategy, ExecutionResources
-from ray.data._internal.execution.execution_callback import (
-    ExecutionCallback,
-)  # what `custom_execution_callback_classes` takes
+from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from videomac import config
 from videomac.data.batch import Batch
