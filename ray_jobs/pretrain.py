@@ -15,9 +15,9 @@ from videomac.config.commands import job
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac pretrain`; returns the exit code."""
     with job("pretrain", argv) as config:
-        from videomac.distributed.launch import pretrain  # here, so that --help and config errors come at once
+        from videomac.distributed.backbone import train_backbone  # here, so that --help and errors come at once
 
-        pretrain(config)
+        train_backbone(config)
     return 0
 
 

@@ -100,6 +100,8 @@ def test_pretraining_runs_as_a_submitted_job_on_two_workers_and_a_decoder(head, 
     assert len(pids["worker"]) >= 2
     assert len(pids["decoder"]) >= 1
     assert not pids["worker"] & pids["decoder"]
+    assert json.loads((tmp_path / "submitted" / "export" / "card.json").read_text())["step"] == 4
+    assert (tmp_path / "submitted" / "report.html").is_file()
 
 
 def test_a_wrong_config_fails_the_job_with_its_line(head):
