@@ -32,6 +32,9 @@ FILE = "lease.json"
 class LeaseFile(Protocol):
     """Compare-and-swap of one small file; a version is opaque, None means that there is no file."""
 
+    faults: tuple[type[BaseException], ...]
+    """What a storage raises that may be better the next time."""
+
     def read(self) -> tuple[bytes, Any]:
         """Content and version."""
         ...
@@ -47,6 +50,8 @@ class ChangedError(Exception):
 
 class LocalLeaseFile:
     """A lease on a file system: `flock` on a file beside it makes read-compare-write one step."""
+
+    faults: tuple[type[BaseException], ...] = (OSError,)
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,10 +81,14 @@ class LocalLeaseFile:
 
 
 class ObjectLeaseFile:
-    """A lease on S3: the version is the object's ETag."""
+    """A lease on S3: the version is the object's ETag. A request that gets no answer ends within seconds."""
 
     def __init__(self, folder: str) -> None:
-        self._filesystem, root = fsspec.url_to_fs(folder, use_listings_cache=False)
+        from videomac.data.s3 import FAULTS  # here: its libraries take a second to import
+
+        self.faults: tuple[type[BaseException], ...] = (*FAULTS, StorageError)
+        limits = {"connect_timeout": 3, "read_timeout": 3, "retries": {"total_max_attempts": 1, "mode": "standard"}}
+        self._filesystem, root = fsspec.url_to_fs(folder, use_listings_cache=False, config_kwargs=limits)
         self._path = f"{root}/{FILE}"
 
     def read(self) -> tuple[bytes, str | None]:
@@ -136,7 +145,7 @@ class Lease:
         while True:
             content, version = self._file.read()
             if version is not None:
-                self._await_expiry(run, _owner(content), version, say)
+                self._await_expiry(run, _read(content, "owner"), version, say)
             try:
                 self._version = self._file.swap(self._content(), version)
             except ChangedError:
@@ -148,7 +157,7 @@ class Lease:
         """Ends the heartbeat and deletes the lease, unless another driver has it by now."""
         self._ended.set()
         self._thread.join(timeout=self._expiry_s)
-        with contextlib.suppress(ChangedError):
+        with contextlib.suppress(ChangedError, *self._file.faults):  # what stays expires
             if not self.lost:
                 self._file.swap(None, self._version)
 
@@ -168,19 +177,31 @@ class Lease:
         say(f"{run}: {owner} gave no sign of life for {self._expiry_s:g} s; taking over")
 
     def _keep_alive(self) -> None:
-        """Beats until released; a lease that another driver took, or that could not be renewed in time, is lost."""
+        """Beats until released; a lease that another driver took, or that could not be renewed in time, is lost.
+
+        It is given up a heartbeat before others may take it.
+        """
         renewed = time.monotonic()
         while not self._ended.wait(self._heartbeat_s):
             try:
-                self._version = self._file.swap(self._content(), self._version)
+                self._beat()
                 renewed = time.monotonic()
             except ChangedError:
                 self.lost = True
-            except (OSError, StorageError):
-                self.lost = time.monotonic() - renewed > self._expiry_s  # a storage fault: try again until expiry
+            except self._file.faults:  # try again until shortly before expiry
+                self.lost = time.monotonic() - renewed > self._expiry_s - self._heartbeat_s
             if self.lost:
                 self._on_lost()
                 return
+
+    def _beat(self) -> None:
+        try:
+            self._version = self._file.swap(self._content(), self._version)
+        except ChangedError:
+            content, version = self._file.read()
+            if _read(content, "id") != self._id:
+                raise
+            self._version = version  # our own last beat: it was written, but its answer got lost
 
     def _content(self) -> bytes:
         self._beats += 1
@@ -209,8 +230,8 @@ def held(
         lease.release()
 
 
-def _owner(content: bytes) -> str:
+def _read(content: bytes, key: str) -> str:
     try:
-        return str(json.loads(content)["owner"])
+        return str(json.loads(content)[key])
     except (ValueError, KeyError, TypeError):
-        return "an unknown driver"
+        return "unknown"

@@ -112,3 +112,44 @@ def test_a_driver_whose_lease_was_taken_is_told(folder):
 
     assert mine.lost
     assert b"thief" in lease_file(folder).read()[0]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_beat_that_fails_is_repeated_whether_it_was_written_or_not(folder, written):
+    """A storage that fails for less than the expiry costs nothing, nor does a put whose answer got lost."""
+    file, failures = lease_file(folder), []
+    kept = type(file).swap
+
+    def failing(content, version):
+        if not failures:
+            failures.append(version)
+            if written:
+                kept(file, content, version)
+            raise OSError("no answer")
+        return kept(file, content, version)
+
+    mine = lease.Lease(file, lambda: None, BEAT_S, EXPIRY_S)
+    mine.acquire(folder, lambda text: None)
+    file.swap = failing
+    time.sleep(6 * BEAT_S)
+    assert failures
+    assert not mine.lost
+    mine.release()
+    assert file.read()[1] is None
+
+
+def test_a_storage_that_stays_away_costs_the_lease_before_others_may_take_it(tmp_path):
+    file, lost = lease_file(str(tmp_path / "run")), []
+    mine = lease.Lease(file, lambda: lost.append(time.monotonic()), BEAT_S, EXPIRY_S)
+    mine.acquire("run", lambda text: None)
+    renewed = time.monotonic()
+
+    def away(content, version):
+        raise OSError("unreachable")
+
+    file.swap = away
+    time.sleep(2 * EXPIRY_S)
+
+    assert lost
+    assert lost[0] - renewed < EXPIRY_S + BEAT_S
+    mine.release()
