@@ -28,6 +28,8 @@ from videomac.pretrain.losses import pair_errors
 from videomac.pretrain.model import MaskedAutoencoder, normalise_frames
 from videomac.pretrain.optim import set_learning_rate
 
+MOST_SKIPPED_IN_A_ROW = 20
+"""Steps that `train.nonfinite: skip` or a gradient scaler may skip one after the other before the run is stopped."""
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -69,6 +71,8 @@ class TrainState:
     """Next row of the plan; learning rate and momentum follow from it."""
     bad_rows: int = 0
     skipped_steps: int = 0
+    skipped_in_a_row: int = 0
+    """Of this attempt, without steps that had no valid row."""
 
     @property
     def learning_rate(self) -> float:
@@ -133,6 +137,7 @@ def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
     """
     lr, momentum = state.learning_rate, state.momentum()
     set_learning_rate(state.optimizer, lr)
+    statistics = [buffer.clone() for buffer in state.online.buffers()]
     sums = _accumulate(state, micro_batches)
     if dist.is_initialized():
         dist.all_reduce(sums.totals)
@@ -143,6 +148,9 @@ def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
     grad_norm, skipped = _finish_gradients(state, sums, loss, good_rows)
     if skipped is None:
         _update(state, sums, momentum)
+    else:  # the weights were not touched; BatchNorm's running statistics were
+        for buffer, before in zip(state.online.buffers(), statistics, strict=True):
+            buffer.copy_(before)
     state.optimizer.zero_grad()
     _advance(state, good_rows, skipped)
     return StepReport(
@@ -163,6 +171,7 @@ def _accumulate(state: TrainState, micro_batches: Iterable[Batch]) -> _Sums:
         sums.rows.append((batch, loss_b))
         if state.settings.optim.ema_every == "micro_step" and index != last:
             ahead = index * state.extent.batch_size // state.extent.micro_steps
+            average_running_statistics(state.online, _good_rows(sums))
             ema.update(state.target, state.online, state.momentum(ahead))
     if len(sums.rows) <= last:
         raise TrainingError(f"step {state.step + 1}: {len(sums.rows)} of {last + 1} micro-batches came from the data")
@@ -260,11 +269,16 @@ def _suspects(sums: _Sums, most: int = 8) -> list[str]:
 def _update(state: TrainState, sums: _Sums, momentum: float) -> None:
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    average_running_statistics(state.online, sum(float(b.weight_b.sum()) for b, _ in sums.rows))
+    average_running_statistics(state.online, _good_rows(sums))
     if state.settings.optim.ema_every == "micro_step":
         last = state.extent.micro_steps - 1
         momentum = state.momentum(last * state.extent.batch_size // state.extent.micro_steps)
     ema.update(state.target, state.online, momentum)
+
+
+def _good_rows(sums: _Sums) -> float:
+    """Of this worker, so far in the step."""
+    return sum(float(batch.weight_b.sum()) for batch, _ in sums.rows)
 
 
 @torch.no_grad()
@@ -278,6 +292,8 @@ def average_running_statistics(online: nn.Module, good_rows: float) -> None:
         [b.flatten() * good_rows for b in buffers] + [torch.full_like(buffers[0].flatten()[:1], good_rows)]
     )
     dist.all_reduce(weighted)
+    if weighted[-1] == 0:
+        return
     means = (weighted[:-1] / weighted[-1]).split([b.numel() for b in buffers])
     for buffer, mean in zip(buffers, means, strict=True):
         buffer.copy_(mean.view_as(buffer))
@@ -289,3 +305,10 @@ def _advance(state: TrainState, good_rows: float, skipped: str | None) -> None:
     state.rows_used += state.extent.batch_size
     state.bad_rows += rows - round(good_rows)
     state.skipped_steps += skipped is not None
+    if skipped != "no_valid_row":
+        state.skipped_in_a_row = state.skipped_in_a_row + 1 if skipped else 0
+    if state.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
+        raise TrainingError(
+            f"step {state.step}: {state.skipped_in_a_row} steps in a row were skipped ({skipped}): the run does not "
+            "learn any more; lower optim.blr, set optim.clip_norm, or go back to an earlier checkpoint"
+        )
