@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,15 @@ class TensorBoardWriter(Writer):
 
 
 class MlflowWriter(Writer):
-    """One MLflow run; the server is MLFLOW_TRACKING_URI's."""
+    """One MLflow run that later attempts continue; the server is MLFLOW_TRACKING_URI's."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
         import mlflow  # pyright: ignore[reportMissingImports] - an extra
 
         self._mlflow = mlflow
-        self._run = mlflow.start_run(run_name=settings.run.name, tags={"folder": folder.url})
+        earlier: Any = mlflow.search_runs(filter_string=f"tags.folder = '{folder.url}'", output_format="list")
+        run_id = earlier[0].info.run_id if earlier else None
+        mlflow.start_run(run_id, run_name=settings.run.name, tags={"folder": folder.url})
         mlflow.log_params({"config_hash": settings.config_hash(), "encoder": settings.model.encoder.name})
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -126,21 +129,16 @@ WRITERS: dict[str, Callable[[Pretrain, RunFolder], Writer]] = {
 }
 
 
-def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
-    """The configured writers.
+def check_installed(names: Iterable[str]) -> None:
+    """Raises ConfigError, on the driver and before any worker starts, if a writer's library is missing."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"log.writers: {name} is not installed; pip install 'videomac[{name}]' or drop it")
 
-    Raises:
-        ConfigError: a writer whose library is not installed.
-    """
-    writers = []
-    for name in settings.log.writers:
-        try:
-            writers.append(WRITERS[name](settings, folder))
-        except ImportError as error:
-            raise ConfigError(
-                f"log.writers: {name} cannot be imported ({error}); pip install 'videomac[{name}]' or drop it"
-            ) from error
-    return writers
+
+def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
+    """The configured writers."""
+    return [WRITERS[name](settings, folder) for name in settings.log.writers]
 
 
 def numbers(line: dict[str, Any]) -> dict[str, float]:
