@@ -1,4 +1,4 @@
-"""Weights to start from: a timm model or file, an export, a checkpoint of ours or of the published code.
+"""Weights to start from: a timm model or file, an export, a checkpoint of ours or of the published code, or a run.
 
 Nothing is unpickled: `.pth` files are read with `weights_only=True`, where a checkpoint's `args` (an
 `argparse.Namespace` of plain values) is the one class that is let in.
@@ -7,10 +7,14 @@ Nothing is unpickled: `.pth` files are read with `weights_only=True`, where a ch
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pickle
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import timm
 import torch
 from torch import Tensor
@@ -18,6 +22,7 @@ from torch import Tensor
 from videomac.errors import CheckpointError
 from videomac.nn.published import from_published
 from videomac.pretrain import checkpoint
+from videomac.pretrain.export import local_checkpoint
 from videomac.pretrain.model import MaskedAutoencoder
 
 NESTED = ("online_without_ddp", "model_online", "model", "state_dict")
@@ -44,15 +49,18 @@ def load_initial_weights(model: MaskedAutoencoder, source: str) -> None:
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
-    """The weights of a file, folder or timm name: `encoder.`/`decoder.` names of ours, or plain timm names.
+    """The weights of a file or folder (a path or URL) or timm name: `encoder.`/`decoder.` names of ours, or timm's.
 
     Raises:
         CheckpointError: nothing there that can be read without unpickling.
     """
+    if "://" in source:
+        with _downloaded(source) as copy:
+            return read_weights(str(copy))
     path = Path(source)
-    if (path / "files.json").is_file():
-        checkpoint.verify(path)
-        return checkpoint.read_tensors(path / "online.safetensors")
+    if (path / "files.json").is_file() or (path / "checkpoints").is_dir():
+        with local_checkpoint(source) as folder:
+            return checkpoint.read_tensors(folder / "online.safetensors")
     if (path / "model.safetensors").is_file():
         return checkpoint.read_tensors(path / "model.safetensors")
     if path.suffix == ".safetensors":
@@ -63,8 +71,26 @@ def read_weights(source: str) -> dict[str, Tensor]:
         return timm.create_model(source, pretrained=True, num_classes=0).state_dict()
     raise CheckpointError(
         f"model.encoder.init: {source}: expected a .safetensors or .pth file, a folder with model.safetensors, "
-        "a checkpoint folder, or a timm name"
+        "a checkpoint folder, a run, or a timm name"
     )
+
+
+@contextlib.contextmanager
+def _downloaded(url: str) -> Iterator[Path]:
+    """A local copy of a file or folder; of a run, of its newest whole checkpoint."""
+    filesystem, root = fsspec.url_to_fs(url)
+    with tempfile.TemporaryDirectory() as temporary:
+        if filesystem.isdir(f"{root}/checkpoints"):
+            with local_checkpoint(url) as folder:
+                yield folder
+            return
+        copy = Path(temporary) / Path(root).name
+        if not filesystem.exists(root):
+            raise CheckpointError(
+                f"model.encoder.init: {url} does not exist; check bucket, prefix and AWS_ENDPOINT_URL"
+            )
+        filesystem.get(root, str(copy), recursive=filesystem.isdir(root))
+        yield copy
 
 
 def _read_pth(path: Path) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def write_index(folder: Path, shards: Sequence[Sequence[dict[str, Any]]]) -> str
     return str(folder / "manifest.json")
 
 
-def write_shards(folder: Path, videos: Sequence[Path], per_shard: int = 2) -> str:
-    """Real shards of these videos, without Ray. Returns the manifest's path."""
+def write_shards(folder: Path, videos: Sequence[Path], per_shard: int = 2, val: Sequence[str] = ()) -> str:
+    """Real shards of these videos, without Ray; those named in `val` are held out. Returns the manifest's path."""
     from shards.build import write_manifest
     from shards.chunk import make_chunk
     from shards.sources import find_sources
@@ -99,9 +99,13 @@ def write_shards(folder: Path, videos: Sequence[Path], per_shard: int = 2) -> st
     records: list[dict[str, Any]] = []
     for number, first in enumerate(range(0, len(sources), per_shard)):
         part = sources[first : first + per_shard]
-        records += make_chunk(number, part, {source.name: "train" for source in part}, settings, {})["shards"]
+        records += make_chunk(number, part, _splits(part, val), settings, {})["shards"]
     write_manifest(Storage(str(folder)), records, [], {}, {})
     return str(folder / "manifest.json")
+
+
+def _splits(sources: Sequence[Any], val: Sequence[str]) -> dict[str, str]:
+    return {source.name: "val" if source.files[0].name in val else "train" for source in sources}
 
 
 def build_settings(**values: Any) -> config.BuildShards:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 import timm
@@ -16,6 +17,8 @@ from videomac.pretrain import checkpoint
 from videomac.pretrain.export import export, export_checkpoint
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import build_model
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +81,30 @@ def test_a_huggingface_folder_loads_as_local_dir(saved, tmp_path, state):
     )
 
 
+def test_the_documented_snippet_loads_an_export_and_feeds_a_feature_pyramid(saved, tmp_path):
+    export(config.Export(checkpoint=str(saved), out=str(tmp_path), format="huggingface"))
+    page = (ROOT / "docs/training.md").read_text()
+    snippet = page.split("```python\n")[1].split("```")[0].replace("exported", str(tmp_path))
+    names = {"frames_bchw": torch.randn(1, 3, 64, 96)}
+
+    exec(snippet, names)
+
+    assert [tuple(level.shape) for level in names["pyramid"].values()] == [
+        (1, 64, 64 // stride, 96 // stride) for stride in (4, 8, 16, 32)
+    ]
+
+
 @pytest.mark.slow
-def test_onnx_holds_the_same_stages_for_any_batch(saved, tmp_path):
-    pytest.importorskip("onnxruntime")
+def test_onnx_holds_the_same_stages_for_any_batch(saved, tmp_path, state):
+    onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
 
     export(config.Export(checkpoint=str(saved), out=str(tmp_path), format="onnx"))
 
-    assert (tmp_path / "model.onnx").stat().st_size > 1e6
+    frames = torch.randn(3, 3, 224, 224)
+    stages = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"frames": frames.numpy()})
+    for theirs, ours in zip(stages, state.online.encoder.dense(frames), strict=True):
+        torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=1e-4, atol=1e-4)
 
 
 def test_a_paper_network_exports_with_card_but_not_for_timm(tmp_path):
@@ -117,7 +136,9 @@ def test_training_starts_from_a_checkpoint_an_export_or_a_timm_file(saved, expor
     )
     torch.save({"state_dict": timm_model.state_dict(), "args": argparse.Namespace(lr=1.0)}, timm_file)
 
-    for source in (saved, exported[0], exported[0] / "model.safetensors", timm_file):
+    run = saved.parent.parent
+    urls = [f"file://{source}" for source in (saved, run, exported[0], timm_file)]
+    for source in (saved, run, exported[0], exported[0] / "model.safetensors", timm_file, *urls):
         model = fresh()
         load_initial_weights(model, str(source))
         assert same_encoder(model, state), source
