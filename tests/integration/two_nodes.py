@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 from videomac import config
 from videomac.distributed.launch import pretrain
 
-DEADLINE_S = 60
+DEADLINE_S = 12
 
 
 def when_logged(metrics: Path, step: int, then) -> None:

@@ -100,8 +100,8 @@ class Workers(Section):
     """Go on with as few workers as this when nodes are lost; null: wait for `count`."""
     max_failures: int = pydantic.Field(default=3, ge=0)
     """Restarts after lost workers before the run ends with an error."""
-    start_timeout_s: float = pydantic.Field(default=60.0, gt=0)
-    """Error when the cluster could not start the workers within this time."""
+    start_timeout_s: float = pydantic.Field(default=120.0, gt=0)
+    """Error when no worker lived for so long: at the start, or after workers or nodes were lost."""
     collective_timeout_s: float = pydantic.Field(default=300.0, gt=0)
     """Error when a worker does not reach a collective within this time."""
 

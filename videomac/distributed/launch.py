@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 import logging
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ray
+import ray.exceptions
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -20,18 +20,20 @@ import videomac.errors
 from videomac.config import Pretrain
 from videomac.data.clip import decoder_version
 from videomac.data.plan import Plan
-from videomac.distributed import lease, progress
+from videomac.distributed import lease, progress, snapshot
 from videomac.distributed.cluster import connected
 from videomac.distributed.dataset import cpus_needed
+from videomac.distributed.snapshot import CHECKPOINTS
 from videomac.distributed.validation import validation_config
 from videomac.distributed.worker import train_worker
 from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
 from videomac.pretrain.resume import refuse_other_config
 from videomac.pretrain.runlog import RunFolder
 from videomac.pretrain.setup import derive_extent, describe_extent
+from videomac.pretrain.writers import check_installed
 
-CHECKPOINTS = "checkpoints"
-"""Ray Train's own folder inside the run folder: a folder for each checkpoint, and the snapshot that commits them."""
+START_ATTEMPTS = 4
+"""Attempts to start a group of workers within `workers.start_timeout_s`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,8 @@ def pretrain(settings: Pretrain) -> RunResult:
     """Trains the run to its end; a run that was interrupted goes on, a finished one returns at once.
 
     Raises:
-        ConfigError: the run folder holds a run with other keys; data or networks that cannot be built.
+        ConfigError: the run folder holds a run with other keys; a writer that is not installed; data or networks that
+            cannot be built.
         ClusterError: another driver has this run, or the cluster lacks what is asked for.
         CheckpointError, DataError, StorageError, TrainingError: why training cannot go on.
     """
@@ -63,54 +66,107 @@ def pretrain(settings: Pretrain) -> RunResult:
         if finished is not None:
             print(f"{folder.url}: finished at step {finished.metrics['step']}; nothing to do", flush=True)
             return finished
+    check_installed(settings.log.writers)
     plan = Plan.open(settings.data, settings.run.seed)
     facts = _facts(settings, plan)
-    with connected(), lease.held(folder.url, _interrupt, _say) as held:
+    end = _End()
+    lost = ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped")
+    with connected(), lease.held(folder.url, lambda: end(lost), _say):
         refuse_other_config(folder, settings)  # again: another driver may have begun the run in the meantime
         folder.write("config.yaml", settings.to_yaml().encode())
+        if (mended := snapshot.mend(folder)) is not None:
+            _say(mended)
         _say(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
         _warn_of_shortage(settings)
-        try:
-            result = _fit(settings, folder, plan, facts)
-        except KeyboardInterrupt:
-            if held.lost:
-                raise ClusterError(
-                    f"{folder.url}: the lease was lost to another driver; this one has stopped"
-                ) from None
-            raise
+        result = _fit(settings, folder, plan, facts, end)
     return _conclude(folder, result)
 
 
-def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any]) -> ray.train.Result:
+class _End:
+    """Ends the driver's wait for Ray Train, from any thread, with an error of ours."""
+
+    def __init__(self) -> None:
+        self.error: VideomacError | None = None
+        self._controllers: list[Any] = []
+
+    def __call__(self, error: VideomacError) -> None:
+        self.error = error
+        self._kill()
+
+    @contextlib.contextmanager
+    def of(self, trainer: _Trainer) -> Iterator[None]:
+        """Also an interrupt (Ctrl-C) ends the controller."""
+        self._controllers = trainer.controllers
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._kill()
+            raise
+        except ray.exceptions.RayActorError as error:
+            reason = ClusterError(f"Ray Train's controller is gone ({error}); the same command goes on where it was")
+            raise self.error or reason from error
+
+    def _kill(self) -> None:
+        for controller in self._controllers:
+            ray.kill(controller)  # its workers end with it
+
+
+class _Trainer(TorchTrainer):
+    """Ray Train's trainer whose controller can be ended by others.
+
+    Ray's own answer to an interrupt is `sys.exit(0)`, and it waits for ever while the controller waits for workers.
+    """
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        self.controllers: list[Any] = []
+        super().__init__(*args, **keywords)
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        self.controllers.append(controller)
+
+
+def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any], end: _End) -> ray.train.Result:
     board: Any = progress.Board.remote()
     # Absolute, since a node may lack the driver's working folder.
     config = settings if "://" in folder.url else settings.with_values(**{"run.storage": str(Path(folder.url).parent)})
     task = {"config": config.model_dump_json(), "plan": plan, "board": board, "facts": facts, "folder": os.getcwd()}
-    trainer = TorchTrainer(
+    trainer = _Trainer(
         train_worker,
         train_loop_config=task,
         scaling_config=_scaling(settings),
         torch_config=TorchConfig(
             backend="nccl" if settings.workers.gpu else "gloo", timeout_s=int(settings.workers.collective_timeout_s)
         ),
-        validation_config=validation_config(settings, board),
+        validation_config=validation_config(config, board),
         run_config=ray.train.RunConfig(
             name=CHECKPOINTS,
             storage_path=folder.url,
-            failure_config=ray.train.FailureConfig(
-                max_failures=settings.workers.max_failures, controller_failure_limit=1
-            ),
+            failure_config=_failures(settings),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=settings.checkpoint.keep),
             logging_config=ray.train.LoggingConfig(log_level="ERROR"),
         ),
     )
+    limit_s = settings.workers.start_timeout_s
+    watched = progress.silence_limited(board, limit_s, lambda: end(_no_workers(settings)))
     try:
-        with _ray_train_environment(settings), _interruptible(), progress.shown(board):
+        with _ray_train_environment(settings), progress.shown(board), watched, end.of(trainer):
             return trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise _explained(error, settings) from error
     finally:
         ray.kill(board)
+
+
+def _failures(settings: Pretrain) -> ray.train.FailureConfig:
+    """Restarts after lost workers; attempts to start a group are repeated until the driver ends them.
+
+    A trial of Ray Tune runs beside the main thread, from where nobody can end the controller: there, attempts are
+    counted.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    return ray.train.FailureConfig(
+        max_failures=settings.workers.max_failures, controller_failure_limit=-1 if in_main else START_ATTEMPTS - 1
+    )
 
 
 def _scaling(settings: Pretrain) -> ray.train.ScalingConfig:
@@ -130,7 +186,8 @@ def _scaling(settings: Pretrain) -> ray.train.ScalingConfig:
 def _ray_train_environment(settings: Pretrain) -> Iterator[None]:
     """Time limits that Ray Train takes from the environment only, all of them off or long by default."""
     wanted = {
-        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(settings.workers.start_timeout_s),
+        # Several attempts: the one after a lost node still counts on it, and only the next one makes do with less.
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(settings.workers.start_timeout_s / START_ATTEMPTS),
         "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": str(settings.workers.collective_timeout_s),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the next check
     }
@@ -143,25 +200,6 @@ def _ray_train_environment(settings: Pretrain) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ray Train answers an interrupt by `sys.exit(0)` and keeps its handler: here it stays an interrupt."""
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if in_main else None
-    try:
-        yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-
-
-def _interrupt() -> None:
-    """From the lease's thread: ends the driver's wait for Ray Train, as Ctrl-C does."""
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def _facts(settings: Pretrain, plan: Plan) -> dict[str, Any]:
     """What a checkpoint must remember of the data beside the configuration."""
     return {"manifest_sha256": plan.digest, "decoder": decoder_version(settings.data.decoder)}
@@ -170,7 +208,7 @@ def _facts(settings: Pretrain, plan: Plan) -> dict[str, Any]:
 def _finished(folder: RunFolder) -> RunResult | None:
     try:
         result = ray.train.Result.from_path(f"{folder.url}/{CHECKPOINTS}")
-    except RuntimeError:  # no run there yet
+    except (RuntimeError, ValueError):  # no run there yet, or half a list of its checkpoints
         return None
     if result.checkpoint is None or not (result.metrics or {}).get("finished"):
         return None
@@ -200,13 +238,14 @@ def _warn_of_shortage(settings: Pretrain) -> None:
 
 def _shortage(settings: Pretrain) -> str | None:
     workers, data = settings.workers, settings.data
-    cpus = workers.count * workers.cpus + cpus_needed(data, workers.count)
-    gpus = workers.count * workers.gpu
+    least = workers.min_count or workers.count
+    cpus = least * workers.cpus + cpus_needed(data, least)
+    gpus = least * workers.gpu
     have = ray.cluster_resources()
     if cpus <= have.get("CPU", 0) and gpus <= have.get("GPU", 0):
         return None
     return (
-        f"{workers.count} workers of {workers.cpus:g} CPUs, with {data.actors} decode actors of {data.cpus_per_actor:g}"
+        f"{least} workers of {workers.cpus:g} CPUs, with {data.actors} decode actors of {data.cpus_per_actor:g}"
         f" each (twice where one window of data ends and the next begins), need {cpus:g} CPUs and {gpus} GPUs; "
         f"the cluster has {have.get('CPU', 0):g} and {have.get('GPU', 0):g}"
     )
@@ -227,12 +266,16 @@ def _explained(error: ray.train.TrainingFailedError, settings: Pretrain) -> Vide
             f"training workers failed more than workers.max_failures = {settings.workers.max_failures} times; "
             f"the last time worker {min(failures)}: {last}; the same command resumes from the last checkpoint"
         )
-    shortage = _shortage(settings) or "the cluster has enough CPUs in all, but perhaps on no single node"
     if "snapshot" in str(error) and "does not exist" in str(error):
         return CheckpointError(f"a checkpoint that the run knows of was deleted: {last}; choose another run.name")
+    return _no_workers(settings, f" ({last})")
+
+
+def _no_workers(settings: Pretrain, reason: str = "") -> ClusterError:
+    shortage = _shortage(settings) or "the cluster has enough CPUs in all, but perhaps on no single node"
     return ClusterError(
-        f"workers could not be started within workers.start_timeout_s = {settings.workers.start_timeout_s:g} s: "
-        f"{shortage}; lower workers.count or workers.cpus, or add nodes ({last})"
+        f"no training worker lived for workers.start_timeout_s = {settings.workers.start_timeout_s:g} s: {shortage}; "
+        f"lower workers.count or workers.cpus, add nodes, or raise the time for slow ones{reason}"
     )
 
 

@@ -1,4 +1,8 @@
-"""What a run is doing, seen by its driver all the time: workers' prints don't reach it, so rank 0 posts to an actor."""
+"""What a run is doing, seen by its driver all the time: workers' prints don't reach it, so they post to an actor.
+
+Workers also say that they live: a driver that hears of none for `workers.start_timeout_s` ends with an error. Ray Train
+itself waits for ever for the least number of workers (elastic), or for a worker whose process stands still.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -18,14 +22,17 @@ from rich.text import Text
 REFRESH_S = 0.5
 PLAIN_LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines."""
+PULSE_S = 2.0
+"""Seconds between two signs of life of a worker."""
 
 
 @ray.remote(num_cpus=0, max_restarts=-1)
 class Board:
-    """Holds the newest figures; costs no CPU."""
+    """Holds the newest figures, and when a worker last lived; costs no CPU."""
 
     def __init__(self) -> None:
         self._figures: dict[str, Any] = {}
+        self._pulse: float | None = time.monotonic()
 
     def post(self, figures: dict[str, Any]) -> None:
         """Replaces the figures that are given; seconds of probes add up."""
@@ -35,6 +42,56 @@ class Board:
     def read(self) -> dict[str, Any]:
         """All figures."""
         return self._figures
+
+    def pulse(self, working: bool) -> None:
+        """A worker's sign of life; one that has done its work is not waited for."""
+        self._pulse = time.monotonic() if working else None
+
+    def silent_s(self) -> float:
+        """Seconds since the last sign of life of any worker, or since the begin; 0 when their work is done."""
+        return 0.0 if self._pulse is None else time.monotonic() - self._pulse
+
+
+@contextlib.contextmanager
+def alive(board: Any) -> Iterator[None]:
+    """Tells the board that this worker lives while the block runs, and that its work is done if it ends well."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.is_set():
+            board.pulse.remote(working=True)
+            ended.wait(PULSE_S)
+
+    thread = threading.Thread(target=beat, name="pulse", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    board.pulse.remote(working=False)
+
+
+@contextlib.contextmanager
+def silence_limited(board: Any, limit_s: float, on_silence: Callable[[], None]) -> Iterator[None]:
+    """Calls `on_silence` once, from a thread, if no worker lived for `limit_s` while the block runs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(min(1.0, limit_s / 4)):
+            with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
+                silent_s: Any = ray.get(board.silent_s.remote(), timeout=5)
+                if silent_s > limit_s:
+                    on_silence()
+                    return
+
+    thread = threading.Thread(target=watch, name="silence", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=10)
 
 
 def line(figures: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray.train
@@ -19,14 +19,16 @@ import torch
 import torch.distributed as dist
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode, ValidationTaskConfig
 
+from videomac import errors
 from videomac.config import Pretrain
 from videomac.data.batch import Batch
 from videomac.data.codes import Code
 from videomac.data.plan import Plan
+from videomac.distributed import progress, snapshot
 from videomac.distributed.cluster import enter
 from videomac.distributed.dataset import BatchStream, batches
 from videomac.distributed.insight import data_figures, summed
-from videomac.errors import CheckpointError, VideomacError
+from videomac.errors import CheckpointError, StorageError, VideomacError
 from videomac.pretrain import checkpoint, loop
 from videomac.pretrain.heldout import HeldOut
 from videomac.pretrain.pictures import npz_bytes, reconstructions
@@ -35,6 +37,10 @@ from videomac.pretrain.runlog import RAY_DATA_STATS, JsonLines, Ledger, RunFolde
 from videomac.pretrain.setup import build_state, derive_extent, describe_extent
 from videomac.pretrain.step import StepReport
 from videomac.pretrain.writers import Writer, numbers, open_writers
+
+ASK_EVERY_S = 2.0
+"""Seconds between two looks for a preemption notice; clouds give at least 30 s."""
+MOST_STEPS_UNASKED = 100
 
 
 def train_worker(task: dict[str, Any]) -> dict[str, Any]:
@@ -46,17 +52,18 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
     enter(task["folder"])
     settings = Pretrain.model_validate_json(task["config"])
     torch.set_num_threads(settings.workers.threads or max(1, int(settings.workers.cpus)))
-    worker = Worker(settings, task["plan"], task["board"], task["facts"])
-    try:
-        worker.train()
-    except VideomacError as error:
-        message = worker.stopped(error)
-        if worker.world > 1 and error is worker.data_error:
-            raise  # the other workers wait in a collective: only a new group can go on
-        return {"stopped": [type(error).__name__, message]}
-    finally:
-        worker.close()
-    return {"stopped": None}
+    with progress.alive(task["board"]):
+        worker = Worker(settings, task["plan"], task["board"], task["facts"])
+        try:
+            worker.train()
+        except VideomacError as error:
+            message = worker.stopped(error)
+            if worker.is_alone_with(error):
+                raise  # the other workers wait in a collective: only a new group can go on
+            return {"stopped": [type(error).__name__, message]}
+        finally:
+            worker.close()
+        return {"stopped": None}
 
 
 class Worker:
@@ -74,9 +81,13 @@ class Worker:
         self._known_bad = 0
         self._last_saved = "none"
         self._taken_names: set[str] = set()
-        self._preemption: int | None = None
+        self._notice: int | None = None
+        self._urgent = False
+        self._first: Batch | None = None
+        self._asking = _Asking(self._gather)
         self._decoders_named = False
-        self.data_error: VideomacError | None = None
+        self._data_error: VideomacError | None = None
+        self._agreed = False
         self._checkpoints, self._begin = 0, time.monotonic()
         self._verdicts: dict[str, int] = {}
 
@@ -84,8 +95,9 @@ class Worker:
         """Builds or resumes the state and trains to the run's end."""
         self._show(stage="pretrain: building the networks")
         extent = derive_extent(self.settings, self._plan.rows_per_epoch, self.world)
-        self.state = build_state(self.settings, extent, ray.train.torch.get_device())
-        self._resume()
+        known = [reported.checkpoint for reported in _reported_checkpoints()]
+        self.state = build_state(self.settings, extent, ray.train.torch.get_device(), fresh=not known)
+        self._resume(known)
         attempt = self._broadcast(sum(n.endswith("_rank_000_start.json") for n in self.folder.names("ledger")) + 1)
         self.ledger = Ledger(self.folder, attempt, self.rank, self.state.step)
         self._event(
@@ -98,6 +110,7 @@ class Worker:
         self._held_out = HeldOut(self.settings, self.rank, self.world)
         self._show(stage="pretrain: waiting for the first batch", steps=extent.steps)
         with contextlib.closing(self._open_batches()) as self._source:
+            self._first = self._agreed_first_batch()
             loop.run(self.state, self, self)
         self._show(
             stage="pretrain: waiting for the last checkpoint" + (" and its score" if self.settings.probe else "")
@@ -108,11 +121,33 @@ class Worker:
 
     def __next__(self) -> Batch:
         """The next micro-batch; remembers an error of the data path, which the other workers don't know of."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         try:
             return next(self._source)
         except VideomacError as error:
-            self.data_error = error
+            self._data_error = error
             raise
+
+    def is_alone_with(self, error: VideomacError) -> bool:
+        """Whether the other workers don't know of it: reading rows, or writing to a storage, failed here."""
+        own = error is self._data_error or isinstance(error, StorageError)
+        return self.world > 1 and own and not self._agreed
+
+    def _agreed_first_batch(self) -> Batch:
+        """All workers have their first batch, or all stop: a shortage costs its time limit once, and no restart."""
+        batch, failure = None, None
+        try:
+            batch = next(self._source)
+        except VideomacError as error:
+            failure = (type(error).__name__, str(error))
+        for rank, found in enumerate(self._gather(failure)):
+            if found is not None:
+                self._agreed = True
+                raise getattr(errors, found[0])(f"{found[1]} (worker {rank})")
+        assert batch is not None, "no error, hence a batch"
+        return batch
 
     @property
     def wait_s(self) -> float:
@@ -144,8 +179,7 @@ class Worker:
             return
         line |= data_figures(counters) | self._source.ray_stats()[0]
         self.metrics.write(line)
-        for writer in self._writers:
-            writer.scalars(report.step, numbers(line))
+        self._to_writers(lambda writer: writer.scalars(report.step, numbers(line)))
         shown = {key: line[key] for key in ("step", "loss", "pairs_per_s", "wait_share", "eta_s")}
         self._show(stage="pretrain: training", steps=self.state.extent.steps, **shown)
 
@@ -169,8 +203,17 @@ class Worker:
             return
         arrays = reconstructions(self.state, batch, self.settings.log.picture_pairs)
         self.folder.write(f"pictures/step_{report.step:07d}.npz", npz_bytes(arrays))
-        for writer in self._writers:
-            writer.pictures(report.step, arrays)
+        self._to_writers(lambda writer: writer.pictures(report.step, arrays))
+
+    def _to_writers(self, act: Callable[[Writer], None]) -> None:
+        """A metrics server that is down must not end a run: its writer is given up, with an event."""
+        for writer in list(self._writers):
+            try:
+                act(writer)
+            except Exception as error:  # noqa: BLE001 - each library raises its own
+                self._writers.remove(writer)
+                self._event("writer_lost", writer=type(writer).__name__, message=str(error))
+                self._show(stage=f"pretrain: {type(writer).__name__} is given up ({error})")
 
     def checkpoint(self, line: dict[str, Any]) -> None:
         """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
@@ -181,12 +224,16 @@ class Worker:
             "rows": self.state.rows_used,
             "finished": self.state.finished,
         }
+        # Before a node goes, the upload is waited for; else it goes on beside the training.
+        mode, self._urgent = CheckpointUploadMode.SYNC if self._urgent else CheckpointUploadMode.ASYNC, False
         if self.rank != 0:
-            ray.train.report(figures, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+            ray.train.report(figures, checkpoint_upload_mode=mode)
             return
-        for record in (self.metrics, self.events, *self._writers):
+        self._to_writers(lambda writer: writer.flush())
+        for record in (self.metrics, self.events):
             record.flush()
         self.folder.write(RAY_DATA_STATS, self._source.ray_stats()[1].encode())
+        snapshot.keep(self.folder)
         name, path = self._free_name(), tempfile.mkdtemp(prefix="videomac_checkpoint_")
         begin = time.monotonic()
         checkpoint.save(self.state, path, facts)
@@ -195,7 +242,7 @@ class Worker:
             figures,
             checkpoint=Checkpoint.from_directory(path),
             checkpoint_dir_name=name,
-            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+            checkpoint_upload_mode=mode,
             validation=self._validation(),
         )
         self._last_saved = name
@@ -216,13 +263,14 @@ class Worker:
         return self._held_out.losses(self.state)
 
     def must_save_now(self) -> bool:
-        """Asked after steps that are logged: a barrier over all workers, so it must not cost every step."""
-        if self.state.step % self.settings.log.every_steps:
+        """Asked after each step; Ray is asked now and then, as its answer is a barrier over all workers."""
+        if not self._asking.due(self.state.step):
             return False
         info = ray.train.get_preemption_info()
-        if info is None or self._preemption == info.deadline_ms:
+        if info is None or self._notice == info.deadline_ms:
             return False
-        self._preemption = info.deadline_ms
+        self._notice = info.deadline_ms
+        self._urgent = True
         self._event("preemption", deadline_ms=info.deadline_ms, ranks=info.preempted_ranks)
         return True
 
@@ -234,18 +282,16 @@ class Worker:
 
     def close(self) -> None:
         """Leaves nothing unwritten; also after an error."""
+        self._to_writers(lambda writer: writer.close())
         for record in (self.metrics, self.events):
             record.flush()
-        for writer in self._writers:
-            writer.close()
 
-    def _resume(self) -> None:
+    def _resume(self, known: list[Checkpoint]) -> None:
         """Goes on from the newest whole checkpoint, as all workers see it; starts anew only if there is none at all.
 
         Raises:
             CheckpointError: every checkpoint is damaged, or one of another network.
         """
-        known = [reported.checkpoint for reported in _reported_checkpoints()]
         self._taken_names = {candidate.path.rstrip("/").rpartition("/")[2] for candidate in known}
         complaints = []
         for candidate in reversed(known):
@@ -290,6 +336,24 @@ class Worker:
 
     def _broadcast(self, value: Any) -> Any:
         return self._gather(value)[0]
+
+
+class _Asking:
+    """After which steps to ask for a preemption notice: all workers agree, whatever their clocks say."""
+
+    def __init__(self, gather: Callable[[Any], list[Any]]) -> None:
+        self._gather, self._next = gather, 0
+        self._last: tuple[int, float] | None = None
+
+    def due(self, step: int) -> bool:
+        """True about each `ASK_EVERY_S`, at the pace of the slowest worker."""
+        if step < self._next:
+            return False
+        now = time.monotonic()
+        step_before, before = self._last or (step - 1, now - ASK_EVERY_S)
+        pace_s = max(self._gather((now - before) / (step - step_before)))
+        self._last, self._next = (step, now), step + min(max(1, int(ASK_EVERY_S / pace_s)), MOST_STEPS_UNASKED)
+        return True
 
 
 def _reported_checkpoints() -> list[Any]:

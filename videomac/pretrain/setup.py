@@ -58,15 +58,17 @@ def describe_extent(settings: Pretrain, extent: Extent) -> str:
     )
 
 
-def build_state(settings: Pretrain, extent: Extent, device: torch.device) -> TrainState:
+def build_state(settings: Pretrain, extent: Extent, device: torch.device, fresh: bool = True) -> TrainState:
     """Networks, optimiser and scaler, the same on every worker; starts from `model.encoder.init` where that is set.
+
+    Not `fresh`: a checkpoint is loaded next, and `init` need not be there any more.
 
     Raises:
         CheckpointError: weights to start from that do not fit the network.
     """
     torch.set_float32_matmul_precision(settings.train.matmul_precision)
     online = build_model(settings.model, settings.run.seed)
-    if settings.model.encoder.init is not None:
+    if fresh and settings.model.encoder.init is not None:
         load_initial_weights(online, settings.model.encoder.init)
     online = _placed(online, settings.train, device)
     target = ema.make_target(online)

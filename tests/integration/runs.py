@@ -1,0 +1,99 @@
+"""Small pretraining runs for the tests: their settings, what they leave, and signals at the right moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from videomac import config
+from videomac.pretrain.runlog import RunFolder, read_ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_settings(shards: Path, storage: Path | str, name: str, **changes) -> config.Pretrain:
+    """Two workers, 12 steps of 8 rows on 64 px, a checkpoint each 4. Changes: `train__steps=5`."""
+    tree = {
+        "run": {"name": name, "storage": str(storage)},
+        "data": {"manifest": f"{shards}/manifest.json", "image_size": [64, 64], "cpus_per_actor": 0.25},
+        "model": {"encoder": {"name": "convnextv2_atto"}, "mask_ratio": 0.5, "decoder_dim": 16},
+        "optim": {"blr": 0.05},
+        "train": {"batch_size": 8, "micro_batch": 4, "steps": 12},
+        "workers": {"count": 2, "cpus": 0.5, "threads": 1, "collective_timeout_s": 60.0},
+        "checkpoint": {"every_steps": 4},
+        "log": {"every_steps": 1, "writers": []},
+    }
+    settings = config.validate(config.Pretrain, tree, "test")
+    return settings.with_values(**{key.replace("__", "."): value for key, value in changes.items()})
+
+
+def read_lines(folder: Path, name: str) -> list[dict]:
+    """The whole lines of a file that may still be written."""
+    path = folder / name
+    complete = path.read_text().split("\n")[:-1] if path.is_file() else []
+    return [json.loads(line) for line in complete]
+
+
+def events(folder: Path, kind: str) -> list[dict]:
+    """The events of one kind, in order."""
+    return [event for event in read_lines(folder, "events.jsonl") if event["event"] == kind]
+
+
+def losses(folder: Path) -> dict[int, list[float]]:
+    """All losses that were logged for each step, one of each attempt that came so far."""
+    by_step: dict[int, list[float]] = {}
+    for line in read_lines(folder, "metrics.jsonl"):
+        by_step.setdefault(line["step"], []).append(line["loss"])
+    return by_step
+
+
+def committed(folder: Path) -> set[str]:
+    """Names of the checkpoints that Ray Train would resume from."""
+    snapshot = folder / "checkpoints" / "checkpoint_manager_snapshot.json"
+    return set(re.findall(r"step_\d+", snapshot.read_text())) if snapshot.is_file() else set()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 100.0) -> None:
+    """Looks every 50 ms."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading.Thread:
+    """Does `then` in a thread once the condition holds."""
+
+    def watch() -> None:
+        wait_until(condition)
+        then()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def send_to_worker(folder: Path, rank: int, which: signal.Signals = signal.SIGKILL) -> int:
+    """Sends a signal to the newest worker of that rank; its process id."""
+    pid = [event["pid"] for event in events(folder, "worker") if event["rank"] == rank][-1]
+    os.kill(pid, which)
+    return pid
+
+
+def kill_once_committed(folder: Path, name: str, rank: int = 1) -> threading.Thread:
+    """SIGKILL to a worker as soon as that checkpoint counts."""
+    return when(lambda: name in committed(folder), lambda: send_to_worker(folder, rank))
+
+
+def assert_each_row_used_once(settings: config.Pretrain) -> None:
+    """The ledger of the whole run: step i used rows [i*E, (i+1)*E), whatever happened to the workers."""
+    size = settings.train.batch_size
+    steps = read_ledger(RunFolder(settings.run.storage, settings.run.name))
+    rows = {step: sorted(g for line in lines for g in line["g"]) for step, lines in steps.items()}
+    assert rows == {step: list(range((step - 1) * size, step * size)) for step in range(1, settings.train.steps + 1)}
