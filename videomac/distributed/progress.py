@@ -55,29 +55,22 @@ class Board:
 @contextlib.contextmanager
 def alive(board: Any) -> Iterator[None]:
     """Tells the board that this worker lives while the block runs, and that its work is done if it ends well."""
-    ended = threading.Event()
 
-    def beat() -> None:
+    def beat(ended: threading.Event) -> None:
         while not ended.is_set():
             board.pulse.remote(working=True)
             ended.wait(PULSE_S)
 
-    thread = threading.Thread(target=beat, name="pulse", daemon=True)
-    thread.start()
-    try:
+    with _beside(beat):
         yield
-    finally:
-        ended.set()
-        thread.join()
     board.pulse.remote(working=False)
 
 
 @contextlib.contextmanager
 def silence_limited(board: Any, limit_s: float, on_silence: Callable[[], None]) -> Iterator[None]:
     """Calls `on_silence` once, from a thread, if no worker lived for `limit_s` while the block runs."""
-    ended = threading.Event()
 
-    def watch() -> None:
+    def watch(ended: threading.Event) -> None:
         while not ended.wait(min(1.0, limit_s / 4)):
             with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
                 silent_s: Any = ray.get(board.silent_s.remote(), timeout=5)
@@ -85,7 +78,15 @@ def silence_limited(board: Any, limit_s: float, on_silence: Callable[[], None]) 
                     on_silence()
                     return
 
-    thread = threading.Thread(target=watch, name="silence", daemon=True)
+    with _beside(watch):
+        yield
+
+
+@contextlib.contextmanager
+def _beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Runs `work` in a thread that is told when the block ends."""
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), daemon=True)
     thread.start()
     try:
         yield
@@ -118,15 +119,9 @@ def clock(seconds: float) -> str:
 @contextlib.contextmanager
 def shown(board: Any) -> Iterator[None]:
     """Shows the board's figures while the block runs: one live line on a terminal, plain lines elsewhere."""
-    ended = threading.Event()
     watch = _watch_live if sys.stdout.isatty() else _watch_plain
-    thread = threading.Thread(target=watch, args=(board, ended), name="progress", daemon=True)
-    thread.start()
-    try:
+    with _beside(lambda ended: watch(board, ended)):
         yield
-    finally:
-        ended.set()
-        thread.join(timeout=10)
 
 
 def _watch_live(board: Any, ended: threading.Event) -> None:
