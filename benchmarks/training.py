@@ -82,6 +82,10 @@ class Repeated(Iterator[Batch]):
     def __next__(self) -> Batch:
         return self._batch
 
+    def ray_stats(self) -> tuple[dict[str, float], str]:
+        """None."""
+        return {}, ""
+
     def close(self) -> None:
         """Nothing to end."""
 

@@ -46,6 +46,9 @@ class LocalStream:
     def __next__(self):
         return next(self._batches)
 
+    def ray_stats(self):
+        return {}, ""
+
     def close(self) -> None:
         self._batches.close()
 
