@@ -39,7 +39,7 @@ def cropped(frame_hw3: np.ndarray, box: Box, flip: bool, size: tuple[int, int], 
     With `downscale_first` a crop of at least twice the output size is first averaged over whole blocks of pixels,
     never below twice the output (PIL's `reducing_gap`): several times faster on large frames.
     """
-    crop = Image.fromarray(frame_hw3)
-    gap = 2.0 if downscale_first else None
-    resized = np.asarray(crop.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=gap))
-    return resized[:, ::-1] if flip else resized
+    left, top, right, bottom = box
+    crop = Image.fromarray(frame_hw3[top:bottom, left:right])
+    resized = crop.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=2.0 if downscale_first else None)
+    return np.asarray(resized)[:, ::-1] if flip else np.asarray(resized)
