@@ -48,7 +48,7 @@ PROCESSES = 2
 SIZE = 224
 ROWS = 32
 """The default micro-batch."""
-READY = 10
+READY = 12
 """Batches that a side may have ready from an earlier turn: taken before its clock starts."""
 SETTLE_S = 2.0
 """Before a turn, for the other side to fill its queues and stand still."""
@@ -244,7 +244,7 @@ def row(case: str, ratio: float, against: str, at_least: float | None) -> dict[s
 
 def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
     """All cases; prints what is behind each number."""
-    rounds, rows = (2, 12 * ROWS) if quick else (7, 20 * ROWS)
+    rounds, rows = (2, 10 * ROWS) if quick else (7, 20 * ROWS)
     encoded = build(f"{folder}/encoded", reencode=True)
     result = compare(encoded, rounds, rows)
     console.print(f"pairs/s: ours {result['ours']:.1f}, DataLoader + webdataset {result['theirs']:.1f}")

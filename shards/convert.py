@@ -48,7 +48,7 @@ def converter(setup: dict[str, Any]) -> Handler:
     """What the child process runs: `header` names the local files and a folder for new ones."""
     config = validate(BuildShards, setup["config"], origin="converter")
 
-    def handle(header: dict[str, Any], _: bytearray) -> tuple[dict[str, Any], bytes]:
+    def handle(header: dict[str, Any], _: memoryview) -> tuple[dict[str, Any], bytes]:
         try:
             if header["op"] == "probe":
                 return {"whole": dataclasses.asdict(_whole(header, config))}, b""
@@ -84,7 +84,7 @@ def _video_clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
     whole = Clip(**header["whole"])
     if os.path.getsize(path) > config.bounds.max_bytes and not config.reencode and whole.duration <= config.segment_s:
         raise BadClip(Code.TOO_MANY_BYTES, f"{os.path.getsize(path)} bytes, allowed: {config.bounds.max_bytes}")
-    if start >= whole.duration:
+    if start and start >= whole.duration:
         raise Rejected("too_short", f"asked from {start:g} s on, the video ends at {whole.duration:.2f} s")
     asked = end is not None or start > 0
     end = min(end, whole.duration) if end is not None else whole.duration

@@ -82,7 +82,8 @@ class Data(Section):
     prefetch_batches: int = pydantic.Field(default=2, ge=1)
     """Batches a worker keeps ready."""
     object_store_mb: int = pydantic.Field(default=256, ge=8)
-    """Decoded rows waiting in Ray's object store, MiB over all workers; decoding pauses above it."""
+    """Decoded rows waiting in Ray's object store, MiB over all workers; decoding pauses above it. With several actors
+    at least what keeps them busy: `actors * (block_steps + 4)` micro-batches for each worker."""
     start_timeout_s: float = pydantic.Field(default=60.0, gt=0)
     """Error when the decode actors found no CPU for so long."""
     stall_timeout_s: float = pydantic.Field(default=300.0, gt=0)

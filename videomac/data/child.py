@@ -1,8 +1,9 @@
 """A long-lived child process in which decoders run, so that one that crashes or hangs costs a clip and not the run.
 
-The parent sends a JSON header and bytes over a socket pair and gets the same back: nothing is pickled. The child sets
+The parent sends a JSON header over a socket pair and gets one back; the bytes that go with them lie in memory that both
+share (a socket would cost two more copies and a switch of processes every 200 KB). Nothing is pickled. The child sets
 itself two alarms for every request, CPU time and wall time; their default action ends the process even inside a library
-that never returns. Run as `python -m videomac.data.child MODULE:FUNCTION FD`.
+that never returns. Run as `python -m videomac.data.child MODULE:FUNCTION SOCKET MEMORY` (two descriptors).
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import mmap
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +27,7 @@ from videomac.data.codes import BadClip, Code
 from videomac.data.samples import Content
 from videomac.errors import DataError
 
-Handler = Callable[[dict[str, Any], bytearray], tuple[dict[str, Any], Any]]
+Handler = Callable[[dict[str, Any], memoryview], tuple[dict[str, Any], Any]]
 """(header, bytes) -> (header, bytes-like)."""
 
 WALL_PER_CPU = 10.0
@@ -36,6 +39,10 @@ ALARMS = {signal.SIGPROF, signal.SIGALRM}
 OUTSIDE_KILLS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
 """Never the clip's fault: out of memory, a lost node, an operator."""
 _HEADER = struct.Struct("<IQ")
+"""Bytes of the JSON text, and of what lies in shared memory."""
+LEAST_SHARED = 4 << 20
+MOST_UNUSED = 8
+"""Shared memory is given back where a request needs less than this part of it: one huge clip must not keep it."""
 
 
 class _Died(Exception):  # noqa: N818 - a finding, always handled here
@@ -53,6 +60,7 @@ class Child:
         self._target, self._setup = target, setup
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._memory = SharedMemory.new()
 
     def call(
         self, header: dict[str, Any], content: Content, cpu_s: float, into: memoryview | None = None
@@ -97,9 +105,10 @@ class Child:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(p for p in sys.path if p)
+        ends = [theirs.fileno(), self._memory.descriptor]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "videomac.data.child", self._target, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", "videomac.data.child", self._target, *map(str, ends)],
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         )
@@ -120,8 +129,8 @@ class Child:
         assert self._socket is not None
         self._socket.settimeout(timeout_s)
         try:
-            _send(self._socket, header, content)
-            received = _receive(self._socket, into)
+            _send(self._socket, self._memory, header, content, trim=True)
+            received = _receive(self._socket)
         except TimeoutError as error:
             self.close()
             raise _Died(Code.TIMEOUT, f"no answer within {timeout_s:.0f} s") from error
@@ -129,7 +138,12 @@ class Child:
             received = None
         if received is None:
             raise self._autopsy()
-        return received
+        answer, size = received
+        found = self._memory.view(size)
+        if into is None or into.nbytes != size:
+            return answer, bytes(found)
+        into[:] = found
+        return answer, into
 
     def _autopsy(self) -> _Died:
         assert self._process is not None
@@ -156,45 +170,78 @@ class Child:
         self._process = self._socket = None
 
     def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, TypeError):  # at interpreter exit
+        with contextlib.suppress(AttributeError, TypeError, OSError):  # at interpreter exit
             self.close()
+            self._memory.close()
 
 
-def _send(sock: socket.socket, header: dict[str, Any], content: Any) -> None:
+class SharedMemory:
+    """Memory of a descriptor that two processes have; either may have changed its size."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._map: mmap.mmap | None = None
+
+    @classmethod
+    def new(cls) -> SharedMemory:
+        """Nameless, gone with the last process that has it."""
+        if hasattr(os, "memfd_create"):
+            return cls(os.memfd_create("videomac"))
+        with tempfile.TemporaryFile() as file:
+            return cls(os.dup(file.fileno()))
+
+    def put(self, content: Content, trim: bool = False) -> int:
+        """Writes from the beginning, what was there is lost; returns the size. `trim` gives unused memory back."""
+        size = memoryview(content).nbytes
+        held = os.fstat(self.descriptor).st_size
+        if size > held or (trim and held > max(LEAST_SHARED, MOST_UNUSED * size)):
+            os.ftruncate(self.descriptor, max(size, LEAST_SHARED))
+        if size:
+            self.view(size)[:] = memoryview(content).cast("B")
+        return size
+
+    def view(self, size: int) -> memoryview:
+        """The first `size` bytes; of use until the next `put` of either process."""
+        held = os.fstat(self.descriptor).st_size
+        if self._map is None or len(self._map) != held:
+            self._map = mmap.mmap(self.descriptor, held) if held else None
+        return memoryview(self._map or b"")[:size]
+
+    def close(self) -> None:
+        """Lets go of the descriptor."""
+        os.close(self.descriptor)
+
+
+def _send(sock: socket.socket, memory: SharedMemory, header: dict[str, Any], content: Any, trim: bool = False) -> None:
     text = json.dumps(header).encode()
-    view = memoryview(content).cast("B")
-    sock.sendall(_HEADER.pack(len(text), view.nbytes) + text)
-    sock.sendall(view)
+    sock.sendall(_HEADER.pack(len(text), memory.put(content, trim)) + text)
 
 
-def _receive(sock: socket.socket, into: memoryview | None = None) -> tuple[dict[str, Any], Any] | None:
-    """A message; None at the end of the stream."""
-    fixed = bytearray(_HEADER.size)
-    if not _receive_exactly(sock, fixed):
+def _receive(sock: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """A header, and how many bytes came with it; None at the end of the stream."""
+    fixed = _receive_exactly(sock, _HEADER.size)
+    if fixed is None:
         return None
     text_length, content_length = _HEADER.unpack(fixed)
-    text = bytearray(text_length)
-    content = into if into is not None and into.nbytes == content_length else bytearray(content_length)
-    if not _receive_exactly(sock, text) or not _receive_exactly(sock, content):
-        return None
-    return json.loads(text), content
+    text = _receive_exactly(sock, text_length)
+    return None if text is None else (json.loads(text), content_length)
 
 
-def _receive_exactly(sock: socket.socket, target: bytearray | memoryview) -> bool:
-    """Fills the target; False where the stream ends before."""
-    view, filled = memoryview(target), 0
-    while filled < view.nbytes:
+def _receive_exactly(sock: socket.socket, length: int) -> bytearray | None:
+    content = bytearray(length)
+    view, filled = memoryview(content), 0
+    while filled < length:
         count = sock.recv_into(view[filled:])
         if count == 0:
-            return False
+            return None
         filled += count
-    return True
+    return content
 
 
-def serve(target: str, descriptor: int) -> None:
+def serve(target: str, socket_end: int, shared: int) -> None:
     """The child's loop: ends when the parent's end of the socket is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's business
-    sock = socket.socket(fileno=descriptor)
+    sock, memory = socket.socket(fileno=socket_end), SharedMemory(shared)
     first = _receive(sock)
     if first is None:
         return
@@ -202,14 +249,15 @@ def serve(target: str, descriptor: int) -> None:
     try:
         handler: Handler = getattr(importlib.import_module(module), function)(first[0])
     except Exception:  # noqa: BLE001 - reported to the parent, which raises it
-        _send(sock, {"bug": traceback.format_exc()}, b"")
+        _send(sock, memory, {"bug": traceback.format_exc()}, b"")
         return
-    _send(sock, {}, b"")
+    _send(sock, memory, {}, b"")
     while (request := _receive(sock)) is not None:
-        _send(sock, *_answer(handler, *request))
+        header, size = request
+        _send(sock, memory, *_answer(handler, header, memory.view(size)))
 
 
-def _answer(handler: Handler, header: dict[str, Any], content: bytearray) -> tuple[dict[str, Any], Any]:
+def _answer(handler: Handler, header: dict[str, Any], content: memoryview) -> tuple[dict[str, Any], Any]:
     cpu_s = header.pop("cpu_s")
     try:
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
@@ -226,4 +274,4 @@ def _answer(handler: Handler, header: dict[str, Any], content: bytearray) -> tup
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

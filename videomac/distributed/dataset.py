@@ -40,6 +40,8 @@ AHEAD_S = 15.0
 """The next window starts when the current one lasts about this much longer: actors need 2 to 5 s on an idle machine."""
 SETTLED_S = 5.0
 """A window's first batches were ready before they were asked for: so long its pace says nothing."""
+BATCHES_OF_A_TASK = 4
+"""Ray Data counts two for a task that runs, and keeps as much for its outputs."""
 TURN_S = 0.05
 """Least time of a turn of Ray Data's scheduling loop."""
 LEAST_ROWS_FOR_SHARE = 200
@@ -316,9 +318,16 @@ def _dataset(
     context.execution_no_progress_timeout_s = round(data.stall_timeout_s)
     context.execution_options.preserve_order = True
     context.execution_options.resource_limits = ExecutionResources(
-        object_store_memory=max(data.object_store_mb * 2**20 / world, 3 * _batch_bytes(settings))
+        object_store_memory=max(data.object_store_mb * 2**20 / world, _least_waiting(data) * _batch_bytes(settings))
     )
     return dataset
+
+
+def _least_waiting(data: config.Data) -> int:
+    """Batches that must be allowed to wait, so that all actors work: rows come in order, so while one actor's block is
+    taken the others' blocks wait; and Ray Data counts two batches for every task that runs."""
+    waiting = data.block_steps if data.actors > 1 else 1
+    return data.actors * (waiting + BATCHES_OF_A_TASK)
 
 
 def _batch_bytes(settings: config.Pretrain) -> int:

@@ -31,6 +31,17 @@ def test_bytes_come_back_and_the_process_stays(child):
     assert child.pid == pid
 
 
+def test_answers_are_received_where_they_are_wanted_and_memory_is_given_back(child):
+    target = bytearray(5)
+    assert child.call({"do": "nothing", "key": "k"}, b"12345", 5.0, into=memoryview(target))[0] == {"done": True}
+    assert target == b"12345"
+    big = os.urandom(40 << 20)
+    assert child.call({"do": "nothing", "key": "k"}, big, 5.0)[1] == big
+    assert os.fstat(child._memory.descriptor).st_size == 40 << 20
+    assert child.call({"do": "nothing", "key": "k"}, b"", 5.0)[1] == b""
+    assert os.fstat(child._memory.descriptor).st_size == 4 << 20
+
+
 @pytest.mark.parametrize("what", ["segfault", "null", "exit"])
 def test_a_process_that_fails_of_itself_twice_is_the_clips_fault(child, what, tmp_path):
     with pytest.raises(BadClip) as bad:
