@@ -14,7 +14,7 @@ import ray
 from videomac.config import BuildShards, validate
 from videomac.data.child import Child
 from videomac.data.codes import BadClip
-from videomac.data.storage import Storage
+from videomac.data.storage import MISSING, Storage
 from videomac.errors import StorageError
 
 from .sources import Source
@@ -98,6 +98,9 @@ class _Chunk:
         }
 
     def _add(self, source: Source, split: str) -> None:
+        if any(file.version == MISSING for file in source.files):
+            self._reject(source, "missing", "no such file")
+            return
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             try:
                 files, digest = self._local_files(source, folder)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from videomac.config import BuildShards
 from videomac.config.assets import expand
-from videomac.data.storage import Entry, Storage, split_url
-from videomac.errors import ConfigError, DataError
+from videomac.data.storage import MISSING, Entry, Storage, split_url
+from videomac.errors import ConfigError, DataError, StorageError
 
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"}
@@ -119,10 +120,17 @@ def natural(name: str) -> list[tuple[int, str]]:
 def _listed(folder: str, name: str, config: BuildShards) -> list[Source]:
     text = Storage(folder, config.storage_options).read(name).decode("utf-8")
     lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1)]
-    return [_listed_line(folder, f"{name}:{i}", line, config) for i, line in lines if line and not line.startswith("#")]
+
+    @functools.cache
+    def storage(root: str) -> Storage:
+        return Storage(root, config.storage_options if "://" in root else None)
+
+    return [
+        _listed_line(folder, f"{name}:{i}", line, storage) for i, line in lines if line and not line.startswith("#")
+    ]
 
 
-def _listed_line(folder: str, where: str, line: str, config: BuildShards) -> Source:
+def _listed_line(folder: str, where: str, line: str, storage: Callable[[str], Storage]) -> Source:
     match = LIST_LINE.match(line)
     assert match is not None  # any line that is not empty has a path
     path, start, end = match["path"].rstrip(","), match["start"], match["end"]
@@ -130,7 +138,7 @@ def _listed_line(folder: str, where: str, line: str, config: BuildShards) -> Sou
     root, file = split_url(url)
     if _suffix(file) not in VIDEO_SUFFIXES:
         raise ConfigError(f"{where}: {path!r} has no video suffix; expected PATH_OR_URL [START_S END_S] a line")
-    source = _video(Storage(root, config.storage_options if "://" in url else None), path, file)
+    source = _video(storage(root), path, file)
     if start is None:
         return source
     if not float(start) < float(end):
@@ -141,7 +149,13 @@ def _listed_line(folder: str, where: str, line: str, config: BuildShards) -> Sou
 
 def _video(storage: Storage, name: str, file: str) -> Source:
     shown = file if name == storage.root else name
-    return Source(shown, storage.root, (storage.entry(file),), "video")
+    try:
+        entry = storage.entry(file)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        entry = Entry(file, 0, MISSING)  # will be listed as such: one line of many must not end the build
+    return Source(shown, storage.root, (entry,), "video")
 
 
 def _suffix(name: str) -> str:

@@ -48,7 +48,7 @@ class PyavClip:
         self.times_s = (self._pts - self._pts[:1]) * self._time_base
         check_times(self.times_s, self._bounds)
         self._position: int | None = None
-        self.codec = context.name
+        self.codec, self.stream_index = context.name, stream.index
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._last: av.VideoFrame | None = None
 

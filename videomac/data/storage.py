@@ -48,6 +48,8 @@ class Patience:
 
 
 DEFAULT_PATIENCE = Patience()
+MISSING = "missing"
+"""`Entry.version` of a name without a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,7 +297,7 @@ def _walk(root: str) -> Iterator[Entry]:
                 stat = os.stat(path)
                 yield Entry(name, stat.st_size, str(stat.st_mtime_ns))
             else:
-                yield Entry(name, 0, "missing")  # a link to nowhere: whoever reads it will say so
+                yield Entry(name, 0, MISSING)  # a link to nowhere
 
 
 def _replace(path: str, fill: Callable[[str], object]) -> None:

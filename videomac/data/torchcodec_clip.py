@@ -27,10 +27,13 @@ class TorchcodecClip:
     def __init__(self, content: Content, bounds: Bounds) -> None:
         scanned = PyavClip(io.BytesIO(content), bounds)
         self.times_s = scanned.times_s
+        stream = scanned.stream_index  # torchcodec would take the one it thinks best, PyAV takes the first
         scanned.close()
         self._bounds = bounds
         try:
-            self._decoder = VideoDecoder(bytes(content), dimension_order="NHWC", num_ffmpeg_threads=1)
+            self._decoder = VideoDecoder(
+                bytes(content), stream_index=stream, dimension_order="NHWC", num_ffmpeg_threads=1
+            )
         except BROKEN as error:
             raise BadClip(Code.BROKEN, str(error).splitlines()[0]) from error
         if len(self._decoder) != len(self.times_s):

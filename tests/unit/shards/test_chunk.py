@@ -61,7 +61,7 @@ def test_short_clips_keep_their_bytes_and_bad_ones_are_listed(folder, tmp_path):
     assert row["fps"] == pytest.approx(24.0)
     reasons = {found["source"]: found["reason"] for found in record["rejected"]}
     assert reasons == {
-        "corrupt.mp4": "broken", "gone.mp4": "broken", "rubbish.avi": "broken", "short.mp4": "too_short",
+        "corrupt.mp4": "broken", "gone.mp4": "missing", "rubbish.avi": "broken", "short.mp4": "too_short",
     }  # fmt: skip
 
 
