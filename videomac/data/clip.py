@@ -67,9 +67,9 @@ def decoder_version(decoder: str) -> str:
     """
     try:
         if decoder == "torchcodec":
-            import torchcodec  # pyright: ignore[reportMissingImports] - an extra
+            import torchcodec  # pyright: ignore - an extra
 
-            return f"torchcodec {torchcodec.__version__}"
+            return f"torchcodec {torchcodec.__version__}"  # pyright: ignore - an extra
         import av
     except (ImportError, OSError, RuntimeError) as error:
         hint = "pip install av" if decoder == "pyav" else "pip install torchcodec, and FFmpeg's shared libraries"

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from torchcodec.decoders import VideoDecoder  # pyright: ignore[reportMissingImports] - an extra
+from torchcodec.decoders import VideoDecoder  # pyright: ignore - an extra
 
 from videomac.config import Bounds
 from videomac.data.clip import check_pixels
