@@ -259,9 +259,9 @@ def others() -> list[str]:
 
 def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
     """The rows with limits."""
-    rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=14)
-    rows += encoder_rows("convnextv2_tiny", 0.9, backends, budget_s=9)
-    rows += encoder_rows("resnet50", 0.75, ["masked"], budget_s=7)
+    rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=12)
+    rows += encoder_rows("convnextv2_tiny", 0.9, backends, budget_s=8)
+    rows += encoder_rows("resnet50", 0.75, ["masked"], budget_s=6)
     return rows + bf16_rows("convnextv2_tiny", 0.75, budget_s=3)
 
 
