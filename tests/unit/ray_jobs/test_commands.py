@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,25 @@ def test_the_documented_table_is_the_parsers():
     rows = re.findall(r"^\| `videomac (.+?)` \|", (ROOT / "docs" / "commands.md").read_text(), flags=re.MULTILINE)
 
     assert rows == [command.usage for command in COMMANDS.values()]
+
+
+def shown_commands():
+    """Every `videomac ...` or `python -m ray_jobs...` line of the code blocks in README and docs, continued joined."""
+    found = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in page.read_text().split("```")[1::2]:
+            for line in block.replace("\\\n", " ").splitlines():
+                command = re.search(r"(?:^\s*videomac |python -m ray_jobs\.)([^\[]*)$", line)
+                if command:
+                    found.append((page.name, shlex.split(command[1], comments=True)))
+    return found
+
+
+@pytest.mark.parametrize(("page", "words"), shown_commands())
+def test_a_documented_command_is_one_that_the_parser_takes(page, words):
+    name, *rest = words
+    if "--help" not in rest:
+        parse(COMMANDS[name.replace("_", "-")], rest)
 
 
 def test_positional_words_and_options_are_aliases_of_keys():
