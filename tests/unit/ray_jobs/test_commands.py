@@ -43,8 +43,8 @@ def shown_commands():
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for block in page.read_text().split("```")[1::2]:
             for line in block.replace("\\\n", " ").splitlines():
-                command = re.search(r"(?:^\s*videomac |python -m ray_jobs\.)([^\[]*)$", line)
-                if command:
+                command = re.match(r"\s*(?:videomac |(?:ray job submit .* -- )?python -m ray_jobs\.)(.*)", line)
+                if command and "[CONFIG" not in line:
                     found.append((page.name, shlex.split(command[1], comments=True)))
     return found
 
