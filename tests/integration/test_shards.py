@@ -8,17 +8,21 @@ import shutil
 import boto3
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from shards.build import build_shards
 from shards.index import index_shards
 from shards.show import show_shards
 from shards.verify import verify_shards
 from tests.unit.data.material import build_settings, pretrain_settings, write_video
+from tests.unit.pretrain.conftest import make_settings
 from videomac import config
 from videomac.data.local import iterate, recipe_of
 from videomac.data.manifest import load_manifest
 from videomac.data.plan import Plan
 from videomac.errors import ConfigError, DataError
+from videomac.pretrain.setup import build_state, derive_extent
+from videomac.pretrain.step import train_step
 
 pytestmark = pytest.mark.integration
 
@@ -97,6 +101,18 @@ def test_a_davis_folder_becomes_shards_and_trains(ray_cluster, sample_davis, tmp
     assert batch.weight_b.tolist() == [1] * 8
     assert (batch.frames_b2hwc[:, 0] != batch.frames_b2hwc[:, 1]).any()
     verify_shards(config.Shards(manifest=str(tmp_path)))
+    state = trained(tmp_path / "manifest.json", steps=2)
+    assert (state.step, state.rows_used, state.bad_rows, state.skipped_steps) == (2, 8, 0, 0)
+
+
+def trained(manifest, steps):
+    """A small network after its first steps on the rows of these shards."""
+    run = make_settings(data__manifest=str(manifest), data__gap_s=[0.1, 0.3])
+    plan = Plan.open(run.data, 0)
+    state = build_state(run, derive_extent(run, plan.rows_per_epoch, 1), torch.device("cpu"))
+    batches = iterate(plan, recipe_of(run), 0, steps * run.train.batch_size, run.train.micro_batch)
+    assert all(0 < train_step(state, batches).loss < 5 for _ in range(steps))
+    return state
 
 
 def test_damage_is_found_and_named(ray_cluster, pile, tmp_path):
