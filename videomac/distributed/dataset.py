@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ class BatchStream(Iterator[Batch]):
 
     def ray_stats(self) -> tuple[dict[str, float], str]:
         """Ray Data's stats of the execution that feeds this rank now: as figures, and as its own text."""
-        if self._current is None:
+        if self._current is None or self._current.dataset is None:
             return {}, ""
         summary = self._current.dataset.get_stats_summary()
         return ray_data_figures(summary), summary.to_string()
@@ -232,8 +233,10 @@ class _Window:
         self._stall_s = settings.data.stall_timeout_s
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=settings.data.prefetch_batches)
         self._stopped = threading.Event()
-        self.dataset = _dataset(spans, settings, plan, world, verdicts)
-        self._thread = threading.Thread(target=self._run, name="window", daemon=True)
+        self.dataset: ray.data.Dataset | None = None
+        # In the thread: thousands of spans take Ray a second, which the training must not wait for.
+        make = functools.partial(_dataset, spans, settings, plan, world, verdicts)
+        self._thread = threading.Thread(target=self._run, args=(make,), name="window", daemon=True)
         self._thread.start()
 
     def take(self) -> tuple[Batch, np.ndarray, int]:
@@ -260,19 +263,20 @@ class _Window:
             return math.inf
         return self.left * elapsed / max(self._taken - 1, 1)
 
-    def _run(self) -> None:
+    def _run(self, make: Callable[[], ray.data.Dataset]) -> None:
         error = None
         try:
-            self._feed()
+            self.dataset = make()
+            self._feed(self.dataset)
         except BaseException as raised:  # noqa: BLE001 - handed to the consumer, which raises it
             error = raised
         self._put(_End(error))
 
-    def _feed(self) -> None:
+    def _feed(self, dataset: ray.data.Dataset) -> None:
         data = self._settings.data
         pin = self._settings.workers.gpu
         rows = self._settings.train.micro_batch
-        stream: Any = self.dataset.iterator().iter_batches(
+        stream: Any = dataset.iterator().iter_batches(
             batch_size=rows, batch_format="numpy", prefetch_batches=data.prefetch_batches
         )
         for columns in stream:
