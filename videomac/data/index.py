@@ -44,6 +44,8 @@ SCHEMA = pa.schema(
 """Columns of `index.parquet`."""
 ROWS_PER_GROUP = 20_000
 """Least rows of a row group, but for the last."""
+GROUPS_KEPT = 2
+"""Decoded row groups in memory: some 5 MB each."""
 
 
 def write_index(path: str, shards: Iterable[list[dict[str, Any]]]) -> IndexFile:
@@ -98,6 +100,7 @@ class Index:
         )
         rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
         self._group_starts = np.concatenate([[0], np.cumsum(rows)])
+        self._recent: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
         self.shard_starts = np.concatenate([[0], np.cumsum([shard.samples for shard in manifest.shards])])
         if self._group_starts[-1] != self.shard_starts[-1]:
             raise DataError(
@@ -108,7 +111,7 @@ class Index:
     def scan(self, columns: list[str]) -> Iterator[pa.Table]:
         """Some columns of every row group, one group in memory at a time."""
         for group in range(len(self._group_starts) - 1):
-            yield self._read_group(group, columns)
+            yield self._load_group(group, columns)
 
     def shard_rows(self, shard: int, columns: list[str]) -> pa.Table:
         """Some columns of one shard's samples."""
@@ -119,6 +122,15 @@ class Index:
         return self._read_group(group, columns).take(np.arange(offset, offset + int(stop - start)))
 
     def _read_group(self, group: int, columns: list[str]) -> pa.Table:
+        """Keeps the newest few: shards of one window often share a row group, a small index has only one."""
+        wanted = group, tuple(columns)
+        if wanted not in self._recent:
+            while len(self._recent) >= GROUPS_KEPT:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[wanted] = self._load_group(group, columns)
+        return self._recent[wanted]
+
+    def _load_group(self, group: int, columns: list[str]) -> pa.Table:
         def attempt() -> pa.Table:
             try:
                 return self._parquet.read_row_group(group, columns=columns, use_threads=False)

@@ -92,6 +92,15 @@ def test_papers_pairs_are_all_neighbours_at_6_fps(tmp_path):
     assert counts == {"k": 11, "m": 1}
 
 
+def test_shards_of_one_row_group_are_read_together(manifest, monkeypatch):
+    plan = open_plan(manifest, shuffle_window=4)
+    index = plan._source[2]
+    loaded, load = [], index._load_group
+    monkeypatch.setattr(index, "_load_group", lambda *asked: loaded.append(asked) or load(*asked))
+    plan.rows(0, plan.rows_per_epoch)
+    assert len(loaded) == 2, "the columns of the order, and those of a sample"
+
+
 def test_start_up_says_what_is_missing(tmp_path, manifest):
     with pytest.raises(StorageError, match="does not exist"):
         open_plan(str(tmp_path / "manifest.json"))
