@@ -9,6 +9,7 @@ Shape letters: b batch, c channels, h w pixels, y x feature grid.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -28,9 +29,15 @@ from torch import Tensor
 from videomac import config
 from videomac.errors import EvaluationError
 from videomac.nn.registry import build_encoder
+from videomac.propagation.dilation import PROBED_PX, dilate
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RAW_SITE = 8  # pixels, as stride 8 of a network
+_ANY_SIZE = {
+    ("swin",): {"strict_img_size": False},
+    ("vit", "deit", "eva", "dino", "beit"): {"dynamic_img_size": True},
+}
+"""By words in timm's names: what makes a network take frames of any size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +79,14 @@ def extract(
         x_chw = torch.tensor(frame_hwc, device=device).permute(2, 0, 1).float() / 255
         padded_bchw = pad_to_multiple(((x_chw - mean_c11) / std_c11)[None], extractor.multiple)
         rows, columns = extractor.grid(frame_hwc.shape[:2])
-        yield F.normalize(extractor.network(padded_bchw)[0, :, :rows, :columns].float(), dim=0)
+        try:
+            x_bcyx = extractor.network(padded_bchw)
+        except (RuntimeError, AssertionError) as error:
+            size = f"{padded_bchw.shape[3]}x{padded_bchw.shape[2]}"
+            raise EvaluationError(
+                f"{extractor.facts.get('architecture')} takes no frames of {size}: {error}"
+            ) from error
+        yield F.normalize(x_bcyx[0, :, :rows, :columns].float(), dim=0)
 
 
 def pad_to_multiple(x_bchw: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c H W"]:
@@ -87,8 +101,8 @@ def load(
     """The extractor of one row of the comparison.
 
     `stage` counts levels of stride 4 and more from 0; in a plain vision transformer it counts blocks; -1 is the last
-    (with the final norm, as DINO's evaluation has it). `stride_reduction` dilates the last stages (timm's
-    `output_stride`).
+    (with the final norm, as DINO's evaluation has it). `stride_reduction` dilates the last stages
+    (`propagation.dilation`).
 
     Raises:
         EvaluationError: no such model, file or stage; weights that do not fit; a stride that the network refuses.
@@ -101,7 +115,7 @@ def load(
         raise EvaluationError(
             f"features {source.label!r}: source {source.source} needs model: an export folder or timm name"
         )
-    network, card = _build(source, seed, stage, stride_reduction)
+    network, card = _build(source, seed)
     extractor = _extractor(network.eval().requires_grad_(False).to(device), card, stage, stride_reduction)
     facts = {"source": source.source, "stride_reduction": stride_reduction, **extractor.facts}
     if source.source == "random":
@@ -147,14 +161,12 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     return card
 
 
-def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tuple[Any, dict[str, Any]]:
-    """The network with its weights, and a card that says what it is."""
+def _build(source: config.Features, seed: int) -> tuple[Any, dict[str, Any]]:
+    """The network in eval mode with its weights, and a card that says what it is."""
     model = str(source.model)
     exported = (Path(model) / "card.json").is_file()
     card = read_card(model) if exported else {"timm": {"model_name": model}, "architecture": model}
     arguments = dict(card.get("timm") or {})
-    if arguments and reduction > 1:
-        arguments["output_stride"] = _output_stride(arguments, stage, reduction)
     if source.source == "random":
         torch.manual_seed(seed)
     pretrained = source.source == "timm" and source.weights is None
@@ -163,8 +175,6 @@ def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tu
         if not exported:
             normalisation = network.pretrained_cfg
             card |= {"mean": normalisation.get("mean", IMAGENET_MEAN), "std": normalisation.get("std", IMAGENET_STD)}
-    elif reduction > 1:
-        raise EvaluationError(f"{model}: a `paper` network cannot be dilated; set stride_reduction=1")
     else:
         network = build_encoder(config.Encoder.model_validate_json(json.dumps(card["encoder"])), card["cell"])
     if source.source == "export":
@@ -179,24 +189,16 @@ def _build(source: config.Features, seed: int, stage: int, reduction: int) -> tu
 def _timm_network(arguments: dict[str, Any], pretrained: bool, label: str) -> Any:
     arguments = {"num_classes": 0, **arguments}
     name = arguments["model_name"]
-    if any(word in name for word in ("vit", "deit", "eva", "dino")):
-        arguments["dynamic_img_size"] = True
+    any_size: dict[str, Any] = next(
+        (keys for words, keys in _ANY_SIZE.items() if any(word in name for word in words)), {}
+    )
     try:
+        with contextlib.suppress(TypeError):  # of one name, but another kind
+            return timm.create_model(**arguments, **any_size, pretrained=pretrained)
         return timm.create_model(**arguments, pretrained=pretrained)
     except (RuntimeError, ValueError, TypeError, AssertionError, OSError) as error:
         hint = "; if its weights cannot be downloaded here, give weights=FILE" if pretrained else ""
         raise EvaluationError(f"features {label!r}: timm cannot make {name!r} ({error}){hint}") from error
-
-
-def _output_stride(arguments: dict[str, Any], stage: int, reduction: int) -> int:
-    levels = _levels(_timm_network(arguments, pretrained=False, label=arguments["model_name"]))
-    stride = levels[_checked(stage, levels, arguments["model_name"])][1]
-    if stride % reduction or stride // reduction not in (8, 16, 32):
-        raise EvaluationError(
-            f"stride_reduction: stage {stage} of {arguments['model_name']} has stride {stride}; over {reduction} "
-            f"that is {stride / reduction:g}, but timm dilates to a stride of 8, 16 or 32 only: choose a later stage"
-        )
-    return stride // reduction
 
 
 def _extractor(network: Any, card: dict[str, Any], stage: int, reduction: int) -> Extractor:
@@ -209,17 +211,33 @@ def _extractor(network: Any, card: dict[str, Any], stage: int, reduction: int) -
         if ours
         else _Intermediate(network, index, place == len(levels) - 1)
     )
+    if reduction > 1:
+        _dilate(network, forward, stride, reduction, card["architecture"])
     facts = {
         "architecture": card["architecture"],
         "variant": card.get("variant", "standard"),
         "stage": place,
-        "stride": stride,
+        "stride": stride // reduction,
         "weights_sha256": card["weights_sha256"],
         **{key: card[key] for key in ("run", "step", "config_hash") if key in card},
     }
-    # A dilated network still strides before it dilates; padding to the undilated total is always enough.
-    multiple = max(s for _, s in levels) if ours else stride * reduction
-    return Extractor(forward, stride, multiple, facts, tuple(card["mean"]), tuple(card["std"]))
+    # Frames are padded as for the undilated network, so that its sites are among the dilated one's.
+    multiple = max(s for _, s in levels) if ours else stride
+    return Extractor(forward, stride // reduction, multiple, facts, tuple(card["mean"]), tuple(card["std"]))
+
+
+def _dilate(network: Any, forward: Callable[[Tensor], Tensor], stride: int, reduction: int, name: str) -> None:
+    if not hasattr(network, "forward_intermediates"):
+        raise EvaluationError(f"{name}: a `paper` network cannot be dilated; set stride_reduction=1")
+    if stride % reduction or stride // reduction < 4:
+        raise EvaluationError(
+            f"stride_reduction: the stage of {name} has stride {stride}; over {reduction} that is "
+            f"{stride / reduction:g}, but features are of stride 4 or more: choose a later stage"
+        )
+    dilate(network, forward, stride // reduction)
+    side = forward(torch.zeros(1, 3, PROBED_PX, PROBED_PX)).shape[2]
+    if side * (stride // reduction) != PROBED_PX:
+        raise EvaluationError(f"stride_reduction: {name} strides elsewhere than in convolutions and pools; set it to 1")
 
 
 class _Intermediate:

@@ -13,6 +13,7 @@ import torch
 
 from videomac import config
 from videomac.errors import EvaluationError
+from videomac.nn.registry import build_encoder
 from videomac.propagation import features
 
 FRAME = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -70,12 +71,36 @@ def test_random_seeds_differ_and_repeat():
     assert not torch.allclose(first, other)
 
 
-def test_stride_reduction_dilates():
-    dense, x = extracted(section(model="resnet18"), 2, stride_reduction=2)
-    assert dense.stride == 8
-    assert x.shape == (256, 7, 9)
-    with pytest.raises(EvaluationError, match="a stride of 8, 16 or 32 only: choose a later stage"):
-        features.load(section(model="resnet18"), 1, stride_reduction=2)
+@pytest.mark.parametrize(
+    ("model", "stage", "reduction"),
+    [("resnet18", 2, 2), ("resnet18", 3, 8), ("resnet50d", 2, 2), ("convnext_atto", 1, 2), ("convnext_atto", 3, 8)],
+)
+def test_a_dilated_network_has_the_strided_ones_values_at_its_sites(model, stage, reduction):
+    strided, x = extracted(section(model=model), stage)
+    dilated, dense = extracted(section(model=model), stage, stride_reduction=reduction)
+    assert dilated.stride == strided.stride // reduction >= 4
+    assert dense.shape[1:] == dilated.grid(FRAME.shape[:2])
+    torch.testing.assert_close(dense[:, ::reduction, ::reduction], x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "stage", "reduction", "message"),
+    [
+        ("resnet18", 1, 4, "over 4 that is 2, but features are of stride 4 or more"),
+        ("vit_tiny_patch16_224", 3, 2, r"patch_embed.proj .* leaps from stride 1 over 8 to 16"),
+        ("tf_efficientnet_b0", 3, 2, "pads by the size of its input"),
+        ("resnet50d", 2, 4, "mean over neighbours, which cannot be dilated"),
+    ],
+)
+def test_what_cannot_be_dilated_is_named(model, stage, reduction, message):
+    with pytest.raises(EvaluationError, match=message):
+        features.load(section(model=model), stage, stride_reduction=reduction)
+
+
+def test_a_network_of_fixed_size_says_so():
+    extractor = features.load(section(model="levit_128s"), 0)
+    with pytest.raises(EvaluationError, match="levit_128s takes no frames of 80x64"):
+        next(features.extract(extractor, [FRAME]))
 
 
 def write_export(folder, model):
@@ -102,6 +127,26 @@ def test_export_gives_the_features_of_its_network(tmp_path):
     extractor, x = extracted(section("export", model=str(tmp_path / "export")))
     assert torch.equal(x, extracted(section("random", model="convnextv2_atto"), seed=0)[1])
     assert extractor.facts["weights_sha256"]
+
+
+def test_a_paper_export_is_run_by_our_dense_class(tmp_path):
+    encoder = build_encoder(config.Encoder(name="resnet18", variant="paper")).eval()
+    content = safetensors.torch.save(encoder.state_dict())
+    (tmp_path / "model.safetensors").write_bytes(content)
+    card = {
+        "architecture": "resnet18", "variant": "paper", "timm": None, "cell": 32, "strides": [4, 8, 16, 32],
+        "encoder": {"name": "resnet18", "variant": "paper", "grn": None}, "mean": [0.5] * 3, "std": [0.5] * 3,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    extractor, x = extracted(section("export", model=str(tmp_path)))
+    assert (extractor.stride, extractor.facts["variant"]) == (8, "paper")
+    padded = features.pad_to_multiple(torch.from_numpy(FRAME).permute(2, 0, 1)[None].float() / 127.5 - 1, 32)
+    with torch.inference_mode():
+        dense = encoder.dense(padded)[1][0, :, :7, :9]
+    torch.testing.assert_close(x, torch.nn.functional.normalize(dense, dim=0), rtol=1e-4, atol=1e-5)
+    with pytest.raises(EvaluationError, match="a `paper` network cannot be dilated"):
+        features.load(section("export", model=str(tmp_path)), 1, stride_reduction=2)
 
 
 def test_export_whose_weights_are_not_the_cards(tmp_path):
