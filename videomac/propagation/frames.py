@@ -83,7 +83,7 @@ def find_frames(folder: Path) -> Frames:
     """
     if not folder.is_dir():
         raise EvaluationError(f"{folder}: no such folder of frames")
-    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGES]
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith(".")]
     if not files:
         raise EvaluationError(f"{folder}: holds no {'/'.join(IMAGES)} frame")
     numbers = all(file.stem.isdigit() for file in files)

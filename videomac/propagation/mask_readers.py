@@ -115,7 +115,7 @@ def _masks_of(frames: Frames, folder: Path) -> dict[int, Path]:
     """Masks by frame number: of the same stem, or of the same number where a video has no stems."""
     if not folder.is_dir():
         raise EvaluationError(f"{folder}: no such folder of annotations")
-    by_name = {path.stem: path for path in folder.glob("*.png")}
+    by_name = {path.stem: path for path in folder.glob("[!.]*.png")}
     if frames.is_video:
         by_name = {f"{int(stem):05d}": path for stem, path in by_name.items() if stem.isdigit()}
     masks = {number: by_name.pop(name) for number, name in enumerate(frames.names) if name in by_name}

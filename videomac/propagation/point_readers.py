@@ -25,6 +25,17 @@ JHMDB_EDGES = (
     (0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6), (3, 7), (4, 8), (5, 9), (6, 10), (7, 11),
     (8, 12), (9, 13), (10, 14),
 )  # fmt: skip
+BADJA_JOINTS = {
+    8: "upper_right_1", 9: "upper_right_2", 10: "upper_right_3", 12: "upper_left_1", 13: "upper_left_2",
+    14: "upper_left_3", 15: "neck_lower", 18: "lower_right_1", 19: "lower_right_2", 20: "lower_right_3",
+    22: "lower_left_1", 23: "lower_left_2", 24: "lower_left_3", 25: "tail_0", 28: "tail_3", 31: "tail_6", 32: "jaw",
+    33: "nose", 35: "right_ear", 36: "left_ear",
+}  # fmt: skip
+"""The joints that BADJA annotates, by their place in its files (joint_catalog.py); the others are never visible."""
+BADJA_EDGES = (
+    (8, 9), (9, 10), (12, 13), (13, 14), (18, 19), (19, 20), (22, 23), (23, 24), (15, 8), (15, 12), (15, 25), (25, 18),
+    (25, 22), (25, 28), (28, 31), (15, 32), (32, 33), (32, 35), (32, 36),
+)  # fmt: skip
 BADJA_SIZE = (1920, 1080)  # width and height that DAVIS key points refer to
 
 
@@ -101,7 +112,7 @@ def own_clip(data: config.LabelledData, name: str) -> PointClip:
 def _test_clips(root: Path, split: str) -> list[str]:
     folder = "sub_splits" if split.startswith("sub") else "splits"
     number = split.removeprefix("sub").removeprefix("split") or "1"
-    files = sorted((root / folder).glob(f"*_test_split*{number}.txt"))
+    files = sorted((root / folder).glob(f"[!.]*_test_split*{number}.txt"))
     if not files:
         raise EvaluationError(
             f"{root / folder}: no ACTION_test_split{number}.txt; data.split takes split1..3 or sub1..3 with JHMDB's "
@@ -189,8 +200,8 @@ def _badja_clip(data: config.LabelledData, path: Path, name: str) -> PointClip:
         stem: [(x, y, bool(v)) for (x, y), v in zip(xy * scale, seen, strict=True)]
         for stem, xy, seen in zip(stems, points, visible, strict=True)
     }
-    joints = tuple(f"joint_{j}" for j in range(len(points[0])))
-    return _assembled(name, frames, path, joints, (), by_frame)
+    joints = tuple(BADJA_JOINTS.get(j, f"joint_{j}") for j in range(len(points[0])))
+    return _assembled(name, frames, path, joints, BADJA_EDGES, by_frame)
 
 
 def _badja_frames(data: config.LabelledData, image_path: str, name: str) -> tuple[Frames, bool]:
@@ -227,6 +238,8 @@ def _assembled(
         numbered[number_of[stem]] = points
     if len(numbered) < 2:
         raise EvaluationError(f"{path}: {len(numbered)} annotated frame; one is given, at least one is scored")
+    if len(joints) < 2:
+        raise EvaluationError(f"{path}: {len(joints)} joint; the unit of PCK is the size of the box around several")
     numbers = tuple(sorted(numbered))
     xyv_tj3 = np.array([numbered[n] for n in numbers], float)
     present_tj = xyv_tj3[..., 2].astype(bool) & ~np.isnan(xyv_tj3[..., :2]).any(-1)

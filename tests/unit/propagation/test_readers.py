@@ -193,6 +193,20 @@ def test_key_points_without_a_column(tmp_path, place):
         tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
 
 
+def test_one_joint_has_no_unit_of_length(tmp_path, place):
+    place(tmp_path / "frames/mine", 2)
+    (tmp_path / "keypoints").mkdir()
+    (tmp_path / "keypoints/mine.csv").write_text("frame,joint,x,y\n0,nose,1,2\n1,nose,1,2\n")
+    with pytest.raises(EvaluationError, match="1 joint; the unit of PCK is the size of the box around several"):
+        tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
+
+
+def test_hidden_files_are_no_frames(small_davis):
+    for folder in ("JPEGImages", "Annotations"):
+        (small_davis / folder / "480p/dog/._00000.png").write_bytes(b"resource fork")
+    assert len(tasks.read_clip("davis", data(small_davis), "dog").frames.names) == 5
+
+
 @pytest.mark.needs_shared
 def test_badja(shared):
     section = data(shared / "badja", split="all")
@@ -202,6 +216,9 @@ def test_badja(shared):
     assert clip.xy_tj2[0, 8] == pytest.approx([column * 854 / 1920, row * 480 / 1080])
     assert clip.start == 3
     assert clip.present_tj[0].tolist() == entries[0]["visibility"]
+    used = {joint for j, joint in enumerate(clip.joints) if clip.present_tj[:, j].any()}
+    assert not any(joint.startswith("joint_") for joint in used), "every annotated joint has its name"
+    assert len(used) == 20
 
 
 @pytest.mark.needs_shared
@@ -215,6 +232,9 @@ def test_jhmdb_format_sample(shared, tmp_path):
     clip = tasks.read_clip("jhmdb", data(tmp_path), "catch/sample")
     assert clip.xy_tj2.shape[1:] == (15, 2)
     assert len(clip.frames.names) >= len(clip.numbers) > 1
+    result = score("jhmdb", data(tmp_path), "catch/sample")
+    assert 0 < result.scores["PCK@0.5"] <= 1
+    assert len(result.parts["distances"]) == 15
 
 
 @pytest.mark.needs_shared
