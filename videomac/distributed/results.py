@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from typing import Any
 
 import fsspec
@@ -77,15 +78,12 @@ def assemble(
     Raises:
         EvaluationError: not one clip was scored.
     """
-    if not scored:
+    if not any(_common(row, scored) for row in rows):
         raise EvaluationError(f"{settings.data.root}: no clip could be scored: {failures[0]['error']}")
     data_hash = hashlib.sha256("".join(clip.digest() for clip in clips.values()).encode()).hexdigest()[:12]
     under = {"preset": preset.name, "preset_hash": preset.hash(), "dataset_hash": data_hash}
-    table = [
-        {**_row(settings, row, scored), **under}
-        for row in rows
-        if any((row.label, seed) in scored for seed in row.seeds)
-    ]
+    table = [{**_row(settings, row, scored), **under} for row in rows if _common(row, scored)]
+    first = table[0] if table and table[0]["label"] == rows[0].label else None
     headline = tasks.TASKS[settings.task].headline
     return {
         "schema": SCHEMA,
@@ -97,9 +95,9 @@ def assemble(
         "data": {"root": settings.data.root, "split": settings.data.split, "clips": list(clips)},
         "partial": bool(failures),
         "failures": failures,
-        "scores": table[0]["scores"],
+        "scores": first["scores"] if first else {},
         "rows": table,
-        "baselines": _baselines(table, headline),
+        "baselines": _baselines(table, headline) if first else [],
         "published": published_values(settings.task),
         "config": settings.model_dump(mode="json"),
         "config_hash": settings.config_hash(),
@@ -109,7 +107,16 @@ def assemble(
 
 def write(out: str, outcome: dict[str, Any]) -> None:
     """Writes `results.json` at once."""
-    write_bytes(f"{out}/results.json", json.dumps(outcome, indent=1, allow_nan=True).encode())
+    write_bytes(f"{out}/results.json", json.dumps(_finite(outcome), indent=1, allow_nan=False).encode())
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a score that is not defined (no class, no point) becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(outcome: dict[str, Any]) -> None:
@@ -124,6 +131,9 @@ def print_table(outcome: dict[str, Any]) -> None:
         table.add_row(row["label"], stage, *(f"{row['scores'][name]:.3f}" for name in names))
     Console().print(table)
     for baseline in outcome["baselines"]:
+        if baseline["mean"] is None:
+            print(f"{outcome['headline']} against {baseline['against']}: no clip in common", flush=True)
+            continue
         print(
             f"{outcome['headline']} against {baseline['against']}: {baseline['mean']:+.3f} "
             f"[{baseline['low']:+.3f}, {baseline['high']:+.3f}], {baseline['clips']} clips, 95 % bootstrap",
@@ -132,8 +142,7 @@ def print_table(outcome: dict[str, Any]) -> None:
 
 
 def _row(settings: config.Evaluate, row: Row, scored: Scored) -> dict[str, Any]:
-    by_seed = [scored.get((row.label, seed), {}) for seed in row.seeds]
-    common = [clip for clip in by_seed[0] if all(clip in clips for clips in by_seed)]
+    by_seed, common = [scored[row.label, seed] for seed in row.seeds], _common(row, scored)
     totals = [summary.total(settings.task, {clip: clips[clip]["parts"] for clip in common}) for clips in by_seed]
     facts = next(iter(by_seed[0].values()))["facts"]
     return {
@@ -151,6 +160,12 @@ def _row(settings: config.Evaluate, row: Row, scored: Scored) -> dict[str, Any]:
         "details": totals[0][1],
         "seconds": summary.mean_of([r["seconds"] for clips in by_seed for r in clips.values()]),
     }
+
+
+def _common(row: Row, scored: Scored) -> list[str]:
+    """Clips that were scored with every seed of a row."""
+    first, *others = (scored.get((row.label, seed), {}) for seed in row.seeds)
+    return [clip for clip in first if all(clip in clips for clips in others)]
 
 
 def _baselines(table: list[dict[str, Any]], headline: str) -> list[dict[str, Any]]:
