@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from videomac.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, legend, new_figure, titled
+from videomac.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, legend, new_figure, titled
 from videomac.report.folder import RunFolder
 from videomac.report.page import figure_data_uri
 
@@ -30,6 +30,8 @@ SMALL = {
     "target_distance": "distance of target from online network",
 }
 SCHEDULES = {"lr", "momentum"}
+HEADLINES = ("J&F-Mean", "mIoU", "PCK@0.1")
+"""Of a probe's scores, those that are charted."""
 BINS = 500
 # Losses have their own chart; the others are counts and clocks that the page gives as numbers.
 NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
@@ -102,13 +104,33 @@ def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]], measure: str
     return figure_data_uri(figure)
 
 
+def clip_chart(clips: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]], measure: str) -> str:
+    """Horizontal bars by clip, one for each of the first rows (label, value by clip, None where it has none)."""
+    shown = list(zip(rows, (BLUE, ORANGE, GREEN, PURPLE), strict=False))
+    thick = 0.8 / len(shown)
+    figure, (axes,) = new_figure(7.4, 0.9 + len(clips) * (0.14 + 0.13 * len(shown)))
+    for number, ((label, values), colour) in enumerate(shown):
+        places = [place - 0.4 + thick * (number + 0.5) for place in range(len(clips))]
+        axes.barh(
+            places, [value or 0.0 for value in values], height=0.9 * thick, color=colour, label=label, linewidth=0
+        )
+    axes.set_yticks(range(len(clips)), clips, fontsize=9, color=INK)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xlabel(f"{measure} by clip", fontsize=8.5, color=MUTED)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK, handlelength=1.4)
+    return figure_data_uri(figure)
+
+
 def _other_metrics(run: RunFolder) -> list[str]:
     seen = {key for line in run.metrics for key, value in line.items() if _charted(key, value)}
     return sorted(seen - SMALL.keys())
 
 
 def _charted(key: str, value: object) -> bool:
-    return key not in NOT_CHARTED and isinstance(value, (int, float)) and not isinstance(value, bool)
+    if key in NOT_CHARTED or (key.startswith("probe/") and key.removeprefix("probe/") not in HEADLINES):
+        return False
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]], smooth: bool = True) -> None:

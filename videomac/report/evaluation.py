@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from videomac.errors import StorageError
-from videomac.report.charts import score_chart
+from videomac.report.charts import clip_chart, score_chart
 from videomac.report.page import Table, number_text, render, write_page
 
 SHOWN_SCORES = 5
@@ -35,6 +35,7 @@ def write_evaluation_report(folder: str) -> str:
         "scores": _scores_table(results),
         "baselines": _baselines_table(results),
         "score_chart": score_chart(_bars(results), results["headline"]),
+        "clip_chart": _clip_chart(results),
         "clip_scores": _clips_table(results),
         "clips": [(why, clip, _pictures(filesystem, root, clip)) for why, clip in chosen],
         "failures": Table(
@@ -104,7 +105,10 @@ def _baselines_table(results: dict[str, Any]) -> Table | None:
 
 def _bars(results: dict[str, Any]) -> list[tuple[str, float, list[float]]]:
     headline = results["headline"]
-    return [(r["label"], r["scores"][headline], [c[headline] for c in r["clips"].values()]) for r in results["rows"]]
+    return [
+        (r["label"], r["scores"][headline] or 0.0, [c[headline] or 0.0 for c in r["clips"].values()])
+        for r in results["rows"]
+    ]
 
 
 def _clips_table(results: dict[str, Any]) -> Table:
@@ -114,10 +118,18 @@ def _clips_table(results: dict[str, Any]) -> Table:
     return Table(["clip", *(row["label"] for row in rows)], body, digits=(None, *[3] * len(rows)))
 
 
+def _clip_chart(results: dict[str, Any]) -> str:
+    """Bars by clip, in the order of the first row's scores."""
+    headline, rows = results["headline"], results["rows"]
+    best_first = sorted(rows[0]["clips"], key=lambda clip: -(rows[0]["clips"][clip][headline] or 0.0))
+    bars = [(row["label"], [row["clips"].get(clip, {}).get(headline) for clip in best_first]) for row in rows]
+    return clip_chart(best_first, bars, headline)
+
+
 def _chosen(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The best, the median and the worst clip of the first row (fewer where there are fewer)."""
     scores = results["rows"][0]["clips"]
-    order = sorted(scores, key=lambda clip: -scores[clip][results["headline"]])
+    order = sorted(scores, key=lambda clip: -(scores[clip][results["headline"]] or 0.0))
     if len(order) < 3:
         return list(zip(("best", "worst"), order, strict=False))
     return [("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])]
