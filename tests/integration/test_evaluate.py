@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from PIL import Image
 
 from videomac import config
 from videomac.distributed import sequences
+from videomac.distributed.launch import pretrain
 from videomac.errors import EvaluationError
+from videomac.pretrain.export import export_checkpoint
+from videomac.report.run import write_run_report
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -90,6 +94,32 @@ def test_command_ends_with_a_line_and_a_code(small_davis, tmp_path, capsys):
         main([f"data.root={tmp_path / 'nowhere'}", "model=resnet18", f"out={tmp_path / 'out'}"])
     assert stopped.value.code != 0
     assert "ImageSets/2017/val.txt" in capsys.readouterr().err
+
+
+def test_a_probe_beside_a_training_is_logged_and_picks_the_best(ray_cluster, sample_shards, small_davis, tmp_path):
+    tree = {
+        "run": {"name": "probed", "storage": str(tmp_path)},
+        "data": {"manifest": f"{sample_shards}/manifest.json", "image_size": [64, 64], "cpus_per_actor": 0.25},
+        "model": {"encoder": {"name": "convnextv2_atto"}, "mask_ratio": 0.5, "decoder_dim": 16},
+        "train": {"batch_size": 8, "micro_batch": 4, "steps": 6},
+        "workers": {"count": 2, "cpus": 0.5, "threads": 1},
+        "checkpoint": {"every_steps": 3},
+        "log": {"every_steps": 1, "writers": ["tensorboard"]},
+        "probe": {"max_share": 1.0, "evaluate": {"preset": "crw-240p", "data": {"root": str(small_davis)}}},
+    }
+    result = pretrain(config.validate(config.Pretrain, tree, "test"))
+    folder = tmp_path / "probed"
+
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    logged = {line["probe/step"]: line["probe/J&F-Mean"] for line in lines if "probe/step" in line}
+    assert logged.keys() == {3, 6}
+    assert result.metrics["probe/J&F-Mean"] == logged[6], "Ray Train knows the score of its last checkpoint, too"
+    best = json.loads((folder / "best/best.json").read_text())
+    assert best["score"] == max(logged.values())
+    card = export_checkpoint(f"{folder}/best", str(tmp_path / "export"))
+    assert f"step_{card['step']:07d}" == best["name"]
+    page = Path(write_run_report(str(folder))).read_text()
+    assert "probe/J&amp;F-Mean by step" in page or "probe/J&F-Mean by step" in page
 
 
 def test_baselines_and_an_export_and_the_probe(ray_cluster, small_davis, tmp_path):

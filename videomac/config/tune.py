@@ -30,7 +30,8 @@ class Tune(Section):
     max_concurrent: int = pydantic.Field(default=1, ge=1)
     """Trials side by side; all their workers and actors must fit the cluster."""
     metric: str = "J&F-Mean"
-    """Score that ranks the trials, larger is better: J&F-Mean, J-Mean, F-Mean, mIoU, PCK@0.1 as the task gives."""
+    """Score that ranks the trials, larger is better: J&F-Mean, J-Mean, F-Mean, mIoU, PCK@0.1 as the task gives, or
+    `probe`, the best score of a trial's own probes."""
     pretrain: Pretrain
     """What every trial starts from; its run name and storage are the sweep's."""
     evaluate: Evaluate

@@ -24,7 +24,7 @@ from videomac.distributed import lease, progress, snapshot
 from videomac.distributed.cluster import connected
 from videomac.distributed.dataset import cpus_needed
 from videomac.distributed.snapshot import CHECKPOINTS
-from videomac.distributed.validation import validation_config
+from videomac.distributed.validation import log_rest, validation_config
 from videomac.distributed.worker import train_worker
 from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
 from videomac.pretrain.resume import refuse_other_config
@@ -79,6 +79,7 @@ def pretrain(settings: Pretrain) -> RunResult:
         _say(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
         _warn_of_shortage(settings)
         result = _fit(settings, folder, plan, facts, end)
+        log_rest(settings, folder)
     return _conclude(folder, result)
 
 

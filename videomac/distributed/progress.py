@@ -35,9 +35,10 @@ class Board:
         self._pulse: float | None = time.monotonic()
 
     def post(self, figures: dict[str, Any]) -> None:
-        """Replaces the figures that are given; seconds of probes add up."""
-        figures = figures | {"probe_s": self._figures.get("probe_s", 0.0) + figures.get("probe_s", 0.0)}
-        self._figures |= figures
+        """Replaces the figures that are given; seconds of probes add up, and their scores are collected."""
+        old = self._figures
+        added = {key: old.get(key, zero) + figures.get(key, zero) for key, zero in (("probe_s", 0.0), ("probes", []))}
+        self._figures = old | figures | added
 
     def read(self) -> dict[str, Any]:
         """All figures."""

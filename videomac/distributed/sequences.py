@@ -74,11 +74,14 @@ def probe(export_dir: str, settings: config.Evaluate) -> dict[str, float]:
     Raises:
         EvaluationError: a clip could not be scored.
     """
+    import torch
+
     with tempfile.TemporaryDirectory() as out:
         alone = settings.model_copy(update={"model": export_dir, "features": (), "baselines": (), "out": out})
         preset = presets.resolve(alone.preset, alone.task, alone.settings)
         (row,) = plan_rows(alone)
         device = "cuda" if settings.gpu else "cpu"
+        torch.set_num_threads(1)  # the training's threads are not to wait for these
         extractor = features.load(row.source, row.stage, 0, settings.stride_reduction, device)
         clips = [tasks.read_clip(alone.task, alone.data, name) for name in tasks.clip_names(alone.task, alone.data)]
         parts = {c.name: tasks.score_clip(c, extractor, preset, alone.task, device).parts for c in clips}

@@ -22,8 +22,10 @@ from videomac.config.provenance import provenance
 from videomac.distributed.cluster import connected, enter
 from videomac.distributed.launch import pretrain
 from videomac.distributed.sequences import evaluate
+from videomac.distributed.validation import BEST, best
 from videomac.errors import TrainingError
 from videomac.pretrain.export import export_checkpoint
+from videomac.pretrain.runlog import RunFolder
 from videomac.report.page import write_bytes
 from videomac.report.sweep import write_sweep_report
 
@@ -42,6 +44,8 @@ def run_sweep(config: Tune) -> dict[str, Any]:
 def train_and_score(values: dict[str, Any], sweep: dict[str, Any], folder: str) -> None:
     """One trial: pretrains with `values` (dotted keys), exports, scores, and reports all scores to Ray Tune.
 
+    Where the trial probes its checkpoints, the one that scored best is exported, and its score is reported as `probe`.
+
     Relative paths in `sweep` are below `folder`, the driver's working folder.
     """
     enter(folder)
@@ -50,9 +54,11 @@ def train_and_score(values: dict[str, Any], sweep: dict[str, Any], folder: str) 
     trial = config.trial_config({**values, "run.name": name})
     run = pretrain(trial)
     export = f"{run.folder}/export"
-    export_checkpoint(run.checkpoint, export)
+    probed = best(RunFolder(trial.run.storage, name))
+    export_checkpoint(f"{run.folder}/{BEST}/{probed['name']}" if probed else run.checkpoint, export)
     scoring = config.evaluate.with_values(model=export, out=f"{run.folder}/evaluation", pictures=False)
-    tune.report({**evaluate(scoring)["scores"], "run_folder": run.folder})
+    scores = evaluate(scoring)["scores"] | ({"probe": probed["score"]} if probed else {})
+    tune.report({**scores, "run_folder": run.folder})
 
 
 def _tuner(config: Tune) -> tune.Tuner:
@@ -95,7 +101,7 @@ def _as_row(result: Any) -> dict[str, Any]:
 
 
 def _is_score(name: str) -> bool:
-    return name.startswith(("J", "F", "mIoU", "PCK"))
+    return name.startswith(("J", "F", "mIoU", "PCK", "probe"))
 
 
 def _conclude(config: Tune, trials: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,14 +19,20 @@ from videomac.config import Pretrain
 from videomac.distributed.sequences import probe
 from videomac.errors import EvaluationError
 from videomac.pretrain.export import export_checkpoint
-from videomac.pretrain.runlog import RunFolder
+from videomac.pretrain.runlog import JsonLines, RunFolder
+from videomac.pretrain.writers import open_writers
 from videomac.propagation.tasks import TASKS
 
 BEST = "best"
+STEP = "probe/step"
+"""Metric: the step of the checkpoint whose scores stand in the line, which is an earlier one than the line's."""
 
 
 def validation_config(settings: Pretrain, board: Any) -> ValidationConfig | None:
-    """What Ray Train runs on a checkpoint that asks for it; books no CPU itself, its propagation tasks do."""
+    """What Ray Train runs on a checkpoint that asks for it: one task on one thread, which books no CPU.
+
+    It would never start if it did: the training may hold all CPUs there are.
+    """
     if settings.probe is None:
         return None
     score: Any = functools.partial(score_checkpoint, config=settings.model_dump_json(), board=board)
@@ -49,8 +55,42 @@ def score_checkpoint(checkpoint: Checkpoint, config: str, board: Any) -> dict[st
         keep_best(folder, name, Path(path), scores[headline])
     seconds = time.monotonic() - begin
     folder.write(f"probes/{name}.json", json.dumps({"scores": scores, "seconds": seconds}).encode())
-    board.post.remote({"probe_s": seconds, "probe": f"{headline} {scores[headline]:.3f} ({name})"})
-    return {f"probe/{key}": value for key, value in scores.items()}
+    figures = _figures(name, scores)
+    board.post.remote({"probe_s": seconds, "probe": f"{headline} {scores[headline]:.3f} ({name})", "probes": [figures]})
+    return figures
+
+
+def log_rest(settings: Pretrain, folder: RunFolder) -> None:
+    """Probes that ended after the workers' last line become lines of metrics, at the last step: the driver's part."""
+    if settings.probe is None:
+        return
+    lines = [json.loads(line) for line in (folder.read("metrics.jsonl") or b"").splitlines()]
+    known = {line.get(STEP) for line in lines}
+    found = [
+        _figures(n.removesuffix(".json"), json.loads(folder.read(f"probes/{n}") or b"{}")["scores"])
+        for n in folder.names("probes")
+    ]
+    rest = [figures for figures in found if figures[STEP] not in known]
+    if not rest or not lines:
+        return
+    metrics, writers = JsonLines(folder, "metrics.jsonl"), open_writers(settings, folder)
+    for figures in rest:
+        metrics.write({"step": lines[-1]["step"], **figures})
+        for writer in writers:
+            writer.scalars(lines[-1]["step"], figures)
+    metrics.flush()
+    for writer in writers:
+        writer.close()
+
+
+def best(folder: RunFolder) -> dict[str, Any] | None:
+    """Name and score of the checkpoint in `best/`, None where no probe has scored one."""
+    content = folder.read(f"{BEST}/best.json")
+    return json.loads(content) if content else None
+
+
+def _figures(name: str, scores: dict[str, float]) -> dict[str, float]:
+    return {STEP: float(name.split("_")[1]), **{f"probe/{key}": value for key, value in scores.items()}}
 
 
 def keep_best(folder: RunFolder, name: str, path: Path, score: float) -> bool:
@@ -58,7 +98,7 @@ def keep_best(folder: RunFolder, name: str, path: Path, score: float) -> bool:
 
     The copy is whole before `best.json` points at it, and the one before is removed only then.
     """
-    before = json.loads(folder.read(f"{BEST}/best.json") or b"{}")
+    before = best(folder) or {}
     if score <= before.get("score", float("-inf")):
         return False
     for file in sorted(path.iterdir()):

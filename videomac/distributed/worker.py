@@ -89,6 +89,7 @@ class Worker:
         self._data_error: VideomacError | None = None
         self._agreed = False
         self._checkpoints, self._begin = 0, time.monotonic()
+        self._probes_logged = 0
         self._verdicts: dict[str, int] = {}
 
     def train(self) -> None:
@@ -177,7 +178,7 @@ class Worker:
         counters = summed(self._gather(self._source.counters))
         if self.rank != 0:
             return
-        line |= data_figures(counters) | self._source.ray_stats()[0]
+        line |= data_figures(counters) | self._source.ray_stats()[0] | self._probe_figures()
         self.metrics.write(line)
         self._to_writers(lambda writer: writer.scalars(report.step, numbers(line)))
         shown = {key: line[key] for key in ("step", "loss", "pairs_per_s", "wait_share", "eta_s")}
@@ -257,6 +258,15 @@ class Worker:
         within = figures.get("probe_s", 0.0) <= probe.max_share * (time.monotonic() - self._begin)
         due = self._checkpoints % probe.every_checkpoints == 0 and (within or self.state.finished)
         return ValidationTaskConfig(timeout_s=probe.timeout_s) if due else False
+
+    def _probe_figures(self) -> dict[str, float]:
+        """Scores of the newest probe that has ended since the last line."""
+        if self.settings.probe is None:
+            return {}
+        figures: dict[str, Any] = ray.get(self._board.read.remote())
+        probes = figures.get("probes", [])
+        new, self._probes_logged = probes[self._probes_logged :], len(probes)
+        return new[-1] if new else {}
 
     def held_out(self) -> dict[str, float]:
         """Figures of the validation split."""

@@ -148,7 +148,8 @@ def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, 
 
 @contextlib.contextmanager
 def local_checkpoint(path: str) -> Iterator[Path]:
-    """A checkpoint folder on this machine: `path` itself, a copy of a remote one, or the last whole one of a run.
+    """A checkpoint folder on this machine: `path` itself, a copy of a remote one, the last whole one of a run, or the
+    one in a run's `best/`.
 
     Raises:
         CheckpointError: nothing whole there.
@@ -158,6 +159,8 @@ def local_checkpoint(path: str) -> Iterator[Path]:
     if not filesystem.exists(f"{root}/files.json"):
         found = filesystem.ls(f"{root}/checkpoints", detail=False) if filesystem.isdir(f"{root}/checkpoints") else []
         candidates = sorted((c for c in found if "step_" in c), reverse=True)
+        if filesystem.exists(f"{root}/best.json"):
+            candidates = [f"{root}/{json.loads(filesystem.cat_file(f'{root}/best.json'))['name']}"]
     complaints = []
     for candidate in candidates:
         with _copied(filesystem, candidate, remote="://" in path) as folder:

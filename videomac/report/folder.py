@@ -33,7 +33,7 @@ class RunFolder:
     config: dict[str, Any] | None = None
     config_text: str = ""
     metrics: list[dict[str, Any]] = field(default_factory=list)
-    """One per step, ascending: of a step that was done again after a restart, the last."""
+    """One per step, ascending: several lines of one step are put together, the last value of each metric counts."""
     events: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
     """Reconstructions at up to `PICTURES_READ` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
@@ -157,7 +157,7 @@ def read_run(folder: str, **storage_options: Any) -> RunFolder:
         path=folder.rstrip("/"),
         config=reader.yaml(config_name),
         config_text=reader.text(config_name),
-        metrics=_last_of_each_step(reader.lines("metrics.jsonl")),
+        metrics=_by_step(reader.lines("metrics.jsonl")),
         events=reader.lines("events.jsonl"),
         pictures=_pictures(reader),
         results=reader.json("results.json") or {},
@@ -171,8 +171,11 @@ def read_run(folder: str, **storage_options: Any) -> RunFolder:
     return run
 
 
-def _last_of_each_step(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    by_step = {line["step"]: line for line in lines if isinstance(line.get("step"), int)}
+def _by_step(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_step: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        if isinstance(line.get("step"), int):
+            by_step[line["step"]] = by_step.get(line["step"], {}) | line
     return [by_step[step] for step in sorted(by_step)]
 
 
