@@ -81,7 +81,7 @@ def _scores_table(results: dict[str, Any]) -> Table:
     ]
     empty = [None] * (len(names) - 1)
     rows += [
-        [f"{p['label']} (published)", p["score"], *empty, p["protocol"], p["stage"], "unpublished", p["source"]]
+        [f"{p['label']} (published)", p["score"], *empty, p["protocol"], p["stage"], p["stride"], p["source"]]
         for p in results["published"]
     ]
     return Table(columns, rows, digits=(None, *[3] * len(names), None, None, None, None), strong=frozenset({0}))
