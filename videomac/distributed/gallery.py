@@ -60,19 +60,19 @@ def draw_clip(settings: config.Evaluate, preset: Preset, rows: list[Row], clip: 
     draw = _drawer(clip, frames)
     found = {f"prediction_{r}": _predictions(settings.out, row, clip) for r, row in enumerate(rows)}
     found = {key: prediction for key, prediction in found.items() if prediction is not None}
-    shown = clip_pictures.sampled(len(frames))
+    truth = _truth(clip)
+    labelled = sorted(truth)
+    shown = [labelled[i] for i in clip_pictures.sampled(len(labelled))]
     place = f"{settings.out}/pictures/{clip.name}"
     arrays: dict[str, Any] = {"frames": np.stack([frames[t] for t in shown]), "frame_ids": np.array(shown) + clip.start}
-    truth = _truth(clip)
     if isinstance(clip, MaskClip):
-        blank = np.full_like(next(iter(truth.values())), 255)
-        arrays["truth"] = np.stack([truth.get(t, blank) for t in shown])
+        arrays["truth"] = np.stack([truth[t] for t in shown])
         arrays |= {key: np.stack([prediction[t] for t in shown]) for key, prediction in found.items()}
     else:
         arrays |= {f"drawn_{key}": np.stack([draw(t, p[t]) for t in shown]) for key, p in found.items()}
-        arrays["drawn_truth"] = np.stack([draw(t, truth.get(t)) for t in shown])
+        arrays["drawn_truth"] = np.stack([draw(t, truth[t]) for t in shown])
     write_bytes(f"{place}.npz", _npz(arrays))
-    lines = [[draw(t, truth.get(t)) for t in shown], *([draw(t, p[t]) for t in shown] for p in found.values())]
+    lines = [[draw(t, truth[t]) for t in shown], *([draw(t, p[t]) for t in shown] for p in found.values())]
     write_bytes(f"{place}.jpg", clip_pictures.jpeg(clip_pictures.grid(lines)))
     first = next(iter(found.values()))
     pairs = (np.concatenate([draw(t, truth.get(t)), draw(t, first[t])], 1) for t in range(len(frames)))
