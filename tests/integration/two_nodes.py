@@ -5,6 +5,7 @@ Trains on both nodes; once STEP is logged, the second node is removed, or told t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -45,10 +46,17 @@ def main(mode: str, run_yaml: str, step: int) -> None:
     )
     second = cluster.add_node(num_cpus=2)
     ray.init(address=cluster.address, log_to_driver=False)
-    take_away = {
-        "remove": lambda: cluster.remove_node(second, allow_graceful=False),
-        "drain": lambda: drain(second.node_id, cluster.address),
-    }[mode]
+
+    def remove() -> None:
+        with contextlib.suppress(Exception):  # it may have left by itself, being drained
+            cluster.remove_node(second, allow_graceful=False)
+
+    def announce_and_remove() -> None:
+        drain(second.node_id, cluster.address)
+        time.sleep(DEADLINE_S)
+        remove()
+
+    take_away = {"remove": remove, "drain": announce_and_remove}[mode]
     metrics = Path(settings.run.storage) / settings.run.name / "metrics.jsonl"
     threading.Thread(target=when_logged, args=(metrics, step, take_away), daemon=True).start()
     print(pretrain(settings).metrics["rows"], flush=True)
