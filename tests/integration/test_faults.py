@@ -132,7 +132,7 @@ def test_a_hung_worker_ends_in_an_error_within_the_configured_time(sample_shards
     with pytest.raises(TrainingError, match="training workers failed"):
         pretrain(settings)
 
-    assert time.monotonic() - stopped_at[0] < 40
+    assert time.monotonic() - stopped_at[0] < 90
 
 
 def test_the_best_scored_checkpoint_is_kept_though_its_score_comes_late(sample_shards, ray_cluster, tmp_path):

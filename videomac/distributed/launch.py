@@ -15,6 +15,7 @@ import ray
 import ray.exceptions
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 
 import videomac.errors
 from videomac.config import Pretrain
@@ -185,8 +186,14 @@ def _scaling(settings: Pretrain) -> ray.train.ScalingConfig:
 
 @contextlib.contextmanager
 def _ray_train_environment(settings: Pretrain) -> Iterator[None]:
-    """Time limits that Ray Train takes from the environment only, all of them off or long by default."""
+    """What Ray Train takes from the environment only: time limits, all of them off or long by default, and the cluster.
+
+    An actor of Ray Train asks "the" cluster of this machine whether the controller lives. Where several run it asks the
+    last one that was started, hears of no such controller, and takes the workers' places away, unless it is told.
+    """
+    ENV_VARS_TO_PROPAGATE.add("RAY_ADDRESS")
     wanted = {
+        "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
         # Several attempts: the one after a lost node still counts on it, and only the next one makes do with less.
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(settings.workers.start_timeout_s / START_ATTEMPTS),
         "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": str(settings.workers.collective_timeout_s),
@@ -269,7 +276,9 @@ def _explained(error: ray.train.TrainingFailedError, settings: Pretrain) -> Vide
         )
     if "snapshot" in str(error) and "does not exist" in str(error):
         return CheckpointError(f"a checkpoint that the run knows of was deleted: {last}; choose another run.name")
-    return _no_workers(settings, f" ({last})")
+    if "WorkerGroupStartup" in repr(error) + repr(getattr(error, "controller_failure", None)):
+        return _no_workers(settings, f" ({last})")
+    return ClusterError(f"Ray Train gave up: {last}; the same command resumes from the last checkpoint")
 
 
 def _no_workers(settings: Pretrain, reason: str = "") -> ClusterError:
