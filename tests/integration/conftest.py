@@ -12,6 +12,9 @@ import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a throw-away cluster on loopback
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives its cluster must not join another
+# Clusters without a dashboard would ask the default port's, perhaps another cluster's, whether their controllers live,
+# and give up their workers (docs/log.md).
+os.environ.setdefault("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="session")
