@@ -9,6 +9,7 @@ that never returns. Run as `python -m videomac.data.child MODULE:FUNCTION SOCKET
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import mmap
@@ -252,6 +253,7 @@ def serve(target: str, socket_end: int, shared: int) -> None:
         _send(sock, memory, {"bug": traceback.format_exc()}, b"")
         return
     _send(sock, memory, {}, b"")
+    gc.freeze()  # what the imports made stays: no need to look through it again and again
     while (request := _receive(sock)) is not None:
         header, size = request
         _send(sock, memory, *_answer(handler, header, memory.view(size)))
