@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 from collections.abc import Iterator, Mapping
 
@@ -24,5 +25,14 @@ class DecodeActor:
             Span(int(g), int(count), int(size))
             for g, count, size in zip(block["g"], block["count"], block["size"], strict=True)
         ]
-        for columns in self._maker.batches(spans):
+        for columns in ahead(self._maker.batches(spans)):
             yield columns | {"pid": np.full(len(columns["g"]), os.getpid())}
+
+
+def ahead(columns: Iterator[Columns]) -> Iterator[Columns]:
+    """The same, each made while Ray takes over the one before: the decoding process has no pause."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, columns, None)
+        while (current := following.result()) is not None:
+            following = pool.submit(next, columns, None)
+            yield current
