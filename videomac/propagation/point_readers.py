@@ -42,8 +42,8 @@ BADJA_SIZE = (1920, 1080)  # width and height that DAVIS key points refer to
 def jhmdb_names(data: config.LabelledData) -> list[str]:
     """`ACTION/CLIP` of every test clip.
 
-    `data.split` is `split1` (2, 3: `splits/ACTION_test_split1.txt`, clips marked 2), `sub1` (2, 3: the same below
-    `sub_splits/`, sub-JHMDB), or a text file whose lines hold `.../ACTION/CLIP/joint_positions.mat` or `ACTION/CLIP`.
+    `data.split` is `split1` (or `val`; 2, 3: `splits/ACTION_test_split1.txt`, clips marked 2), `sub1` (2, 3: the same
+    below `sub_splits/`, sub-JHMDB), or a text file of lines `.../ACTION/CLIP/joint_positions.mat` or `ACTION/CLIP`.
 
     Raises:
         EvaluationError: no such lists, or no clip in them.
@@ -53,7 +53,7 @@ def jhmdb_names(data: config.LabelledData) -> list[str]:
         words = [line.split()[0].removesuffix("/joint_positions.mat").rstrip("/") for line in lines if line.strip()]
         names = ["/".join(word.split("/")[-2:]) for word in words]
     else:
-        names = _test_clips(Path(data.root), data.split)
+        names = _test_clips(Path(data.root), "split1" if data.split == "val" else data.split)
     return mask_readers.chosen(data, names)
 
 

@@ -104,6 +104,9 @@ def test_jhmdb(tmp_path, place):
     xy = jhmdb(tmp_path, place)
     section = data(tmp_path, split="split1")
     assert tasks.clip_names("jhmdb", section) == ["walk/clip_a"]
+    assert tasks.clip_names("jhmdb", data(tmp_path)) == ["walk/clip_a"], (
+        "JHMDB's validation set is its first test split"
+    )
     clip = tasks.read_clip("jhmdb", section, "walk/clip_a")
     assert clip.xy_tj2[0] == pytest.approx(xy[:, :, 0].T - 1), "positions in the file count from 1"
     result = score("jhmdb", section, "walk/clip_a")
