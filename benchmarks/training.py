@@ -283,8 +283,9 @@ def waiting(quick: bool) -> list[dict[str, Any]]:
 
 
 def row(case: str, ratio: float, against: str, at_least: float | None, note: str = "") -> dict[str, Any]:
-    """One line of the table and of the JSON."""
+    """One line of the table and of the JSON, shown as soon as it is known."""
     ok = at_least is None or ratio >= at_least
+    print(f"{case}: {ratio:.3f} of {against}; {note}", flush=True)
     return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok, "note": note}
 
 
