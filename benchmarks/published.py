@@ -118,6 +118,11 @@ def vfs(
     return [label.unflatten(1, (height, width)) for label in labels[1:]]
 
 
+def window(name: str, height: int, width: int, radius: int = 12) -> Tensor:
+    """The window of `crw` (as distances) or `dino` between all sites, kept for later calls."""
+    return _distance(height, width) if name == "crw" else _square(height, width, radius)
+
+
 def f_measure(prediction_hw: np.ndarray, truth_hw: np.ndarray) -> float:
     """The toolkit's boundary F: both boundary maps dilated by a disk over the whole image.
 
