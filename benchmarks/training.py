@@ -233,6 +233,7 @@ def endurance(steps: int) -> list[dict[str, Any]]:
     """Step time and memory of a long run of small steps: the last tenth against the first after warming up."""
     from videomac.pretrain.metrics import memory_mb
 
+    torch.set_num_threads(1)
     settings = make_settings(steps, 2, **{"data.image_size": [64, 64]})
     device = torch.device("cpu")
     state = build_state(settings, derive_extent(settings, ROWS_IN_EPOCH, 1), device)
