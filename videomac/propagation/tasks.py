@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from videomac import config
 from videomac.config.assets import expand
@@ -130,7 +131,7 @@ def _carry_points(clip: PointClip, extractor: Extractor, preset: Preset, device:
 
 def _objects(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
     size, objects = prediction_thw.shape[1:], int(_given(clip).max())
-    truth_thw = np.stack([labels.resize_ids(read_ids(clip.masks[t]), size) for t in clip.scored])
+    truth_thw = np.stack([_truth(clip, t, size) for t in clip.scored])
     per_frame = metrics.davis_clip(truth_thw, prediction_thw[[t - clip.start for t in clip.scored]], objects)
     per_object = {
         f"{clip.name}_{o + 1}": metrics.davis_object(per_frame["J"][o], per_frame["F"][o]) for o in range(objects)
@@ -141,9 +142,22 @@ def _objects(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, floa
 def _classes(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:
     counts = np.zeros((VIP_CLASSES, VIP_CLASSES), np.int64)
     for t in clip.scored:
-        truth_hw = labels.resize_ids(read_ids(clip.masks[t]), prediction_thw.shape[1:])
+        truth_hw = _truth(clip, t, prediction_thw.shape[1:])
         counts += metrics.confusion(truth_hw, prediction_thw[t - clip.start], VIP_CLASSES)
     return {"mIoU": metrics.mean_iou(counts)[0]}, {"confusion": counts.tolist()}
+
+
+def _truth(clip: MaskClip, t: int, size: tuple[int, ...]) -> np.ndarray:
+    """Ids of frame t at the size that is scored."""
+    ids_hw = read_ids(clip.masks[t])
+    with Image.open(clip.masks[clip.start]) as first:
+        width, height = first.size
+    if ids_hw.shape != (height, width):
+        raise EvaluationError(
+            f"{clip.masks[t]}: {ids_hw.shape[1]}x{ids_hw.shape[0]}, the clip's first annotation {width}x{height}; "
+            "annotations have the size of their frames"
+        )
+    return labels.resize_ids(ids_hw, (size[0], size[1]))
 
 
 def _joints(clip: PointClip, prediction_tj2: np.ndarray) -> tuple[dict[str, float], dict[str, Any]]:

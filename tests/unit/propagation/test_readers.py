@@ -73,6 +73,13 @@ def test_frames_and_masks_of_other_sizes(small_davis):
         score("davis", data(small_davis), "dog")
 
 
+def test_a_later_annotation_of_another_size(small_davis):
+    path = small_davis / "Annotations/480p/dog/00002.png"
+    Image.open(path).resize((48, 27)).save(path)
+    with pytest.raises(EvaluationError, match=r"00002\.png: 48x27, the clip's first annotation 96x54"):
+        score("davis", data(small_davis), "dog")
+
+
 def test_vip(tmp_path, place):
     place(tmp_path / "Images/videos7", 5, tmp_path / "Annotations/Category_ids/videos7", (1, 3))
     section = data(tmp_path)
