@@ -206,7 +206,7 @@ def actor_memory_mb() -> float:
 
 def throughput(manifest: str, rows: int) -> tuple[float, float]:
     """Pairs/s over `rows` rows, and the actors' largest memory at the end."""
-    ours = Ours(settings_for(manifest), 2 * rows + 10 * ROWS)
+    ours = Ours(settings_for(manifest), 2 * rows + 3 * READY["ours"] * ROWS)
     ours.pairs_per_s(rows // 2)
     speed = ours.pairs_per_s(rows)
     memory = actor_memory_mb()
