@@ -12,11 +12,11 @@ FRESH ?=
 demo: setup
 	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
 
-# Unit tests side by side; what starts clusters and servers shares one of each, so one after the other.
+# Unit tests side by side, one thread each; what starts clusters and servers shares one of each, so one after the other.
 test: test-unit test-integration
 
 test-unit: setup-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not integration"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not integration"
 
 test-integration: setup-dev
 	$(BIN)/python -m pytest -m "integration and not slow"
