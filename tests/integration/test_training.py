@@ -48,7 +48,6 @@ def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
     assert [attempt["step"] for attempt in events(folder, "attempt")] == [0, 10]
     expected = {step: set(values) for step, values in losses(straight[1]).items()}
     assert {step: set(values) for step, values in losses(folder).items()} == expected
-    assert max(len(values) for values in losses(folder).values()) == 2, "no step was done twice: killed too late"
     assert_each_row_used_once(settings)
     assert (result.metrics["rows"], result.was_finished) == (160, False)
     assert pages
