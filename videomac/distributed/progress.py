@@ -7,6 +7,7 @@ itself waits for ever for the least number of workers (elastic), or for a worker
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 import time
@@ -35,9 +36,10 @@ class Board:
         self._pulse: float | None = time.monotonic()
 
     def post(self, figures: dict[str, Any]) -> None:
-        """Replaces the figures that are given; seconds of probes add up, and their scores are collected."""
+        """Replaces the figures that are given; seconds of probes add up, their scores and notices are collected."""
         old = self._figures
-        added = {key: old.get(key, zero) + figures.get(key, zero) for key, zero in (("probe_s", 0.0), ("probes", []))}
+        sums = (("probe_s", 0.0), ("probes", []), ("notices", []))
+        added = {key: old.get(key, zero) + figures.get(key, zero) for key, zero in sums}
         self._figures = old | figures | added
 
     def read(self) -> dict[str, Any]:
@@ -125,25 +127,41 @@ def shown(board: Any) -> Iterator[None]:
         yield
 
 
+class _Notices:
+    """Lines that must be seen, such as warnings: each is said once, however soon the stage changes."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say, self._said = say, 0
+
+    def of(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Says what is new; returns the figures."""
+        for text in figures.get("notices", [])[self._said :]:
+            self._say(text)
+            self._said += 1
+        return figures
+
+
 def _watch_live(board: Any, ended: threading.Event) -> None:
     begin = time.monotonic()
     with Live(console=Console(), refresh_per_second=4) as live:
+        notices = _Notices(live.console.print)
         while not ended.wait(REFRESH_S):
-            live.update(
-                Text(f"[{clock(time.monotonic() - begin)}] {line(_read(board))}", overflow="ellipsis", no_wrap=True)
-            )
+            text = f"[{clock(time.monotonic() - begin)}] {line(notices.of(_read(board)))}"
+            live.update(Text(text, overflow="ellipsis", no_wrap=True))
+        notices.of(_read(board))
 
 
 def _watch_plain(board: Any, ended: threading.Event) -> None:
     begin, shown_last, printed_at = time.monotonic(), "", -PLAIN_LINE_EVERY_S
+    notices = _Notices(functools.partial(print, flush=True))
     while not ended.wait(REFRESH_S):
-        text, now = line(_read(board)), time.monotonic()
+        text, now = line(notices.of(_read(board))), time.monotonic()
         # A new stage or step is shown at once, but not more often than people can read; a standstill now and then.
         wait_s = PLAIN_LINE_EVERY_S if text != shown_last else 6 * PLAIN_LINE_EVERY_S
         if now - printed_at >= wait_s or text.split(" | ")[0] != shown_last.split(" | ")[0]:
             print(f"[{clock(now - begin)}] {text}", flush=True)
             shown_last, printed_at = text, now
-    final = line(_read(board))
+    final = line(notices.of(_read(board)))
     if final != shown_last:
         print(f"[{clock(time.monotonic() - begin)}] {final}", flush=True)
 

@@ -214,7 +214,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - each library raises its own
                 self._writers.remove(writer)
                 self._event("writer_lost", writer=type(writer).__name__, message=str(error))
-                self._show(stage=f"pretrain: {type(writer).__name__} is given up ({error})")
+                self._show(notices=[f"pretrain: {type(writer).__name__} is given up ({error})"])
 
     def checkpoint(self, line: dict[str, Any]) -> None:
         """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
@@ -315,7 +315,7 @@ class Worker:
                     return
             complaints.append(complaint)
             self._event("damaged_checkpoint", message=complaint)
-            self._show(stage=f"pretrain: {complaint}")
+            self._show(notices=[f"pretrain: {complaint}; trying the checkpoint before"])
         if complaints:
             raise CheckpointError(f"no checkpoint of {self.folder.url} is whole: {complaints[0]}")
 

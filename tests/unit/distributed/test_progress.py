@@ -18,6 +18,21 @@ def test_the_line_says_stage_step_loss_speed_waiting_and_time_left():
     assert progress.line({}) == "pretrain: starting workers and decode actors"
 
 
+def test_a_notice_is_said_once_also_when_the_stage_has_changed_since():
+    board, said = progress.Board.__ray_metadata__.modified_class(), []
+    notices = progress._Notices(said.append)
+
+    board.post({"notices": ["a checkpoint is damaged"]})
+    board.post({"stage": "pretrain: building the networks"})
+    figures = notices.of(board.read())
+    notices.of({})  # a read that failed
+    board.post({"notices": ["a writer is given up"]})
+    notices.of(board.read())
+
+    assert figures["stage"] == "pretrain: building the networks"
+    assert said == ["a checkpoint is damaged", "a writer is given up"]
+
+
 def test_silence_counts_from_the_last_sign_of_life_and_ends_with_the_work(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
