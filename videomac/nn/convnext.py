@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videomac.nn.encoder import Encoder
-from videomac.nn.layers import Features, GlobalResponseNorm, Sites, pointwise, scaled
+from videomac.nn.layers import Features, GlobalResponseNorm, Sites, scaled
 
 NORM_EPS = 1e-6
 LAYER_SCALE = 1e-6
@@ -35,10 +35,10 @@ class Mlp(nn.Module):
 
     def forward(self, x: Features, sites: Sites) -> Features:
         """The same at every site; GRN sees all of them."""
-        hidden = F.gelu(pointwise(x, self.fc1))
+        hidden = F.gelu(sites.linear(x, self.fc1))
         if hasattr(self, "grn"):
             hidden = self.grn(sites.keep(hidden), sites.valid_b)
-        return pointwise(hidden, self.fc2)
+        return sites.linear(hidden, self.fc2)
 
 
 class Block(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videomac.nn.neighbours import Neighbours, gather
+from videomac.nn.products import linear
 
 CPU_MULTIPLIES_BF16: bool = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 """This CPU has units for products of bfloat16; others compute them slower than those of float32."""
@@ -63,7 +64,7 @@ class _TapsConv(torch.autograd.Function):
     def forward(ctx: Any, x_bkttc: Tensor, weight_ocpp: Tensor, bias_o: Tensor | None, table: Tensor) -> Tensor:
         ctx.save_for_backward(x_bkttc, weight_ocpp, table)
         ctx.has_bias = bias_o is not None
-        return F.linear(gather(x_bkttc, table).flatten(-2), _as_matrix(weight_ocpp), bias_o)
+        return linear(gather(x_bkttc, table).flatten(-2), _as_matrix(weight_ocpp), bias_o)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -72,7 +73,7 @@ class _TapsConv(torch.autograd.Function):
         grad_so = grads[0].reshape(-1, o)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            taps_sd = grad_so @ _as_matrix(weight_ocpp)
+            taps_sd = linear(grad_so, _as_matrix(weight_ocpp).t(), None)
             rows_rc = taps_sd.new_zeros(x_bkttc.numel() // c + 1, c)
             rows_rc = rows_rc.index_add(0, table.flatten(), taps_sd.view(-1, c))
             grad_x = rows_rc[:-1].view_as(x_bkttc)

@@ -29,6 +29,9 @@ class Sites(Protocol):
     def keep(self, x: Any, /) -> Any:
         """The map with hidden sites at zero, where they are stored at all."""
 
+    def linear(self, x: Any, layer: nn.Linear | nn.Conv2d, /) -> Any:
+        """A linear layer or 1x1 convolution at every site; what it gives at hidden ones does not count."""
+
     def conv(self, x: Any, layer: nn.Conv2d, /) -> Any:
         """A convolution in which hidden sites count as zero and stay hidden."""
 

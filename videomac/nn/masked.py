@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videomac.nn.layers import pointwise
 from videomac.nn.masking import Grid, pack, visible_sites
 
 
@@ -32,6 +33,10 @@ class MaskedSites:
     def image(self, x_bchw: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:
         """The image as the first map."""
         return self.keep(x_bchw.permute(0, 2, 3, 1))
+
+    def linear(self, x_bhwc: Float[Tensor, "b h w c"], layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "b h w o"]:
+        """PyTorch's own."""
+        return pointwise(x_bhwc, layer)
 
     def conv(self, x_bhwc: Float[Tensor, "b h w c"], layer: nn.Conv2d) -> Float[Tensor, "b y x o"]:
         """A convolution of the dense map; an even kernel at stride 1 is padded right and below (`same`)."""

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from videomac.errors import ConfigError
+from videomac.nn.layers import pointwise
 from videomac.nn.masking import Grid
 from videomac.nn.packed import PackedSites
 
@@ -52,6 +53,10 @@ class MinkowskiSites(PackedSites):
         self.manager = self.engine.CoordinateManager(D=2)
         self.keys: dict[int, Any] = {}
         self.finest = 1 << 5
+
+    def linear(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "b k t t o"]:
+        """PyTorch's own, as in the published code."""
+        return pointwise(x_bkttc, layer)
 
     def conv(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
         """A convolution by MinkowskiEngine; 1x1 and patchify layers as `packed` does them."""

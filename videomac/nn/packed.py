@@ -13,12 +13,12 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from videomac.nn.convolution import max_pool, stem_conv, taps_conv
 from videomac.nn.depthwise import depthwise_conv
 from videomac.nn.masking import Grid
 from videomac.nn.neighbours import Neighbours
+from videomac.nn.products import linear
 from videomac.patches import patchify
 
 FEW_CHANNELS = 4
@@ -44,12 +44,16 @@ class PackedSites:
         first = torch.arange(b, device=x_bnd.device).unsqueeze(1) * x_bnd.shape[1]
         return x_bnd.flatten(0, 1).index_select(0, (first + self.cells_bk).flatten()).reshape(b, -1, t, t, c)
 
+    def linear(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "b k t t o"]:
+        """By the faster library."""
+        return linear(x_bkttc, layer.weight.flatten(1), layer.bias)
+
     def conv(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
         """A convolution over visible neighbours, hidden ones counting as zero."""
         size, stride = layer.kernel_size[0], layer.stride[0]
         if size == 1:
             # contiguous: products of strided maps fall back to slow batched ones (bf16: 90 ms instead of 1)
-            return F.linear(x_bkttc[:, :, ::stride, ::stride].contiguous(), layer.weight.flatten(1), layer.bias)
+            return self.linear(x_bkttc[:, :, ::stride, ::stride].contiguous(), layer)
         if size == stride:
             return _conv_inside(x_bkttc, layer)
         if layer.groups == layer.in_channels:
@@ -76,4 +80,4 @@ def _conv_inside(x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float
     p = layer.kernel_size[0]
     x_bkupupc = x_bkttc.reshape(b, k, t // p, p, t // p, p, c)
     patches_bkuud = x_bkupupc.transpose(3, 4).reshape(b, k, t // p, t // p, p * p * c)
-    return F.linear(patches_bkuud, layer.weight.permute(0, 2, 3, 1).flatten(1), layer.bias)
+    return linear(patches_bkuud, layer.weight.permute(0, 2, 3, 1).flatten(1), layer.bias)

@@ -14,6 +14,7 @@ from videomac.config import Pretrain
 from videomac.nn.batchnorm import sync_batchnorm
 from videomac.patches import grid_of, visible_count
 from videomac.pretrain import ema
+from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import MaskedAutoencoder, build_model
 from videomac.pretrain.optim import build_optimizer
@@ -67,6 +68,8 @@ def build_state(settings: Pretrain, extent: Extent, device: torch.device, fresh:
         CheckpointError: weights to start from that do not fit the network.
     """
     torch.set_float32_matmul_precision(settings.train.matmul_precision)
+    if device.type == "cpu":
+        keep_freed_memory()
     online = build_model(settings.model, settings.run.seed)
     if fresh and settings.model.encoder.init is not None:
         load_initial_weights(online, settings.model.encoder.init)
