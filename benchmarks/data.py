@@ -38,7 +38,7 @@ from videomac.config.provenance import provenance
 from videomac.data import index
 from videomac.data.local import recipe_of
 from videomac.data.manifest import load_manifest
-from videomac.data.pairs import Recipe, Slot, make_pairs
+from videomac.data.pairs import Recipe, Slot, cells_and_seed, make_pairs
 from videomac.data.plan import Plan
 from videomac.data.samples import Sample
 from videomac.data.storage import Storage
@@ -48,8 +48,10 @@ PROCESSES = 2
 SIZE = 224
 ROWS = 32
 """The default micro-batch."""
-READY = {"ours": 15, "theirs": 6}
-"""Batches that a side has ready from an earlier turn (12 and 4 were seen): taken before its clock starts."""
+TURN = PROCESSES * config.Data.model_fields["block_steps"].default
+"""Batches of a turn of our actors: rows come in order, so while one's block is taken the other's waits."""
+READY = {"ours": 2 * TURN, "theirs": 6}
+"""Batches that a side has ready from an earlier turn (26 and 4 were seen): taken before its clock starts."""
 SETTLE_S = 1.5
 """Before a turn, for the other side to fill its queues and stand still."""
 NO_PAUSE_S = 0.1
@@ -67,8 +69,6 @@ def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
             "image_size": [SIZE, SIZE],
             "actors": PROCESSES,
             "pairs_per_second": 0.01,  # two pairs of every clip, long or short, as the other side takes them
-            "block_steps": 1,
-            "object_store_mb": 48,  # few decoded rows may wait: decoding is measured, not what was ready
         },
         "train": {"steps": 1, "batch_size": ROWS, "micro_batch": ROWS},
     }
@@ -103,18 +103,26 @@ class Ours:
 
 
 class WebdatasetPairs:
-    """What a webdataset user writes: read tars in order, decode two pairs of every clip, shuffle nothing."""
+    """What a webdataset user writes: read tars in order, two pairs of every clip and their masks, shuffle nothing."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def __call__(self, samples: Iterator[dict[str, Any]]) -> Iterator[torch.Tensor]:
-        """Pairs (2, h, w, 3), two of every clip."""
+    def __call__(self, samples: Iterator[dict[str, Any]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Pairs (2, h, w, 3) and visible cells (k,), two of every clip."""
         for number, sample in enumerate(samples):
             about = json.loads(sample["json"])
             known = Sample(sample["__key__"], "video", "", 0, 0, "", about["fps"], about["duration"])
-            pairs = make_pairs(self.recipe, known, sample["mp4"], [Slot(number, i, 2) for i in range(2)])
-            yield from torch.from_numpy(pairs.frames_n2hw3)
+            slots = [Slot(number, i, 2) for i in range(2)]
+            pairs = make_pairs(self.recipe, known, sample["mp4"], slots)
+            for slot, frames_2hw3 in zip(slots, pairs.frames_n2hw3, strict=True):
+                cells_k, _ = cells_and_seed(self.recipe, known.key, slot)
+                yield torch.from_numpy(frames_2hw3), torch.from_numpy(cells_k)
+
+
+def collate(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, ...]:
+    """Frames and cells of a batch."""
+    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
 
 class Theirs:
@@ -129,7 +137,7 @@ class Theirs:
             wds.ResampledShards(tars), wds.tarfile_to_samples(), pairs, wds.batched(ROWS, collation_fn=list)
         )
         loader = torch.utils.data.DataLoader(
-            dataset, batch_size=None, num_workers=PROCESSES, collate_fn=torch.stack, prefetch_factor=2
+            dataset, batch_size=None, num_workers=PROCESSES, collate_fn=collate, prefetch_factor=2
         )
         self.stream = iter(loader)
         next(self.stream)
@@ -244,7 +252,7 @@ def row(case: str, ratio: float, against: str, at_least: float | None) -> dict[s
 
 def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
     """All cases; prints what is behind each number."""
-    rounds, rows = (2, 8 * ROWS) if quick else (7, 20 * ROWS)
+    rounds, rows = (2, TURN * ROWS) if quick else (7, 2 * TURN * ROWS)
     encoded = build(f"{folder}/encoded", reencode=True)
     result = compare(encoded, rounds, rows)
     console.print(f"pairs/s: ours {result['ours']:.1f}, DataLoader + webdataset {result['theirs']:.1f}")

@@ -6,12 +6,16 @@ Shape letters: b rows, 2 frames of a pair (the earlier first), h w pixels, c col
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+# Pixels of a batch are read only, by everyone.
+warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 
 
 @dataclasses.dataclass
@@ -40,10 +44,12 @@ class Batch:
     def collate(cls, columns: Mapping[str, Any], pin_memory: bool = False) -> Batch:
         """From columns of equal length (`frames`, `cells`, `g`, `code`, `seed` as arrays, `key` as strings).
 
-        Pixels are copied once: the columns may be read-only views of shared memory that is freed afterwards.
+        Pixels are copied to pinned memory, or not at all: they may be a read-only view of Ray's object store, which
+        keeps them as long as the view lives.
         """
-        frames = torch.empty(columns["frames"].shape, dtype=torch.uint8, pin_memory=pin_memory)
-        np.copyto(frames.numpy(), columns["frames"])
+        frames = torch.from_numpy(columns["frames"])
+        if pin_memory:
+            frames = frames.pin_memory()
         g, code = (torch.from_numpy(np.array(columns[name], np.int64)) for name in ("g", "code"))
         return cls(
             frames_b2hwc=frames,

@@ -156,8 +156,8 @@ class RowMaker:
             return pairs.code_n, pairs.decode_s, pairs.resize_s
         header = {
             "key": sample.key,
-            "sample": dataclasses.asdict(sample),
-            "slots": [dataclasses.astuple(slot) for slot in slots],
+            "sample": vars(sample),
+            "slots": [tuple(vars(slot).values()) for slot in slots],
         }
         bound_s, pixels = self._recipe.data.bounds.decode_timeout_s, frames_n2hw3.data.cast("B")
         try:
