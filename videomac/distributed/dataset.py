@@ -43,7 +43,7 @@ SETTLED_S = 5.0
 """A window's first batches were ready before they were asked for: so long its pace says nothing."""
 BATCHES_OF_A_TASK = 4
 """Ray Data counts two for a task that runs, and keeps as much for its outputs."""
-TURN_S = 0.05
+TURN_S = 0.1
 """Least time of a turn of Ray Data's scheduling loop."""
 LEAST_ROWS_FOR_SHARE = 200
 """Rows before `data.max_bad_share` is looked at."""
