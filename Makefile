@@ -12,17 +12,19 @@ FRESH ?=
 demo: setup
 	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
 
-# Unit tests side by side, one thread each; what starts clusters and servers shares one of each, so one after the other.
+# Two processes side by side, one thread each; the tests of a file stay together and share its cluster and servers.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
 test: test-unit test-integration
 
 test-unit: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not integration"
+	$(PYTEST) -m "not slow and not integration"
 
 test-integration: setup-dev
-	$(BIN)/python -m pytest -m "integration and not slow"
+	$(PYTEST) --dist loadfile -m "integration and not slow"
 
 test-slow: setup-dev
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) --dist loadfile -m slow
 
 test-all: test test-slow
 

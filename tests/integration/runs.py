@@ -86,9 +86,12 @@ def send_to_worker(folder: Path, rank: int, which: signal.Signals = signal.SIGKI
     return pid
 
 
-def kill_once_committed(folder: Path, name: str, rank: int = 1) -> threading.Thread:
-    """SIGKILL to a worker as soon as that checkpoint counts."""
-    return when(lambda: name in committed(folder), lambda: send_to_worker(folder, rank))
+def kill_once_committed(folder: Path, name: str, rank: int = 1, logged: int = 0) -> threading.Thread:
+    """SIGKILL to a worker as soon as that checkpoint counts and that step is logged."""
+    return when(
+        lambda: name in committed(folder) and max(losses(folder), default=0) >= logged,
+        lambda: send_to_worker(folder, rank),
+    )
 
 
 def assert_each_row_used_once(settings: config.Pretrain) -> None:

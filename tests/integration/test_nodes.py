@@ -25,7 +25,7 @@ def run_on_two_nodes(mode: str, settings, folder: Path, step: int) -> None:
 
 def test_training_goes_on_with_one_worker_when_a_node_vanishes(sample_shards, tmp_path):
     settings = make_settings(
-        sample_shards, tmp_path, "nodes", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=120.0,
+        sample_shards, tmp_path, "nodes", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=80.0,
         workers__collective_timeout_s=20.0,
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_training_goes_on_with_one_worker_when_a_node_vanishes(sample_shards, tm
 def test_a_preemption_notice_ends_in_a_checkpoint_before_the_deadline(sample_shards, tmp_path):
     """No other checkpoint comes before the run's end, and metrics are logged too seldom to wait for them."""
     settings = make_settings(
-        sample_shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=120.0,
+        sample_shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=80.0,
         train__steps=200, checkpoint__every_steps=1000, log__every_steps=100,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ def test_a_two_by_two_sweep_is_scored_by_propagation(ray_cluster, sample_shards,
             [
                 "configs/tune/mask_momentum.yaml",
                 f"storage={tmp_path}",
+                "max_concurrent=2",
                 f"pretrain.data.manifest={sample_shards}/manifest.json",
                 "pretrain.data.image_size=[64, 64]",
                 "pretrain.model.decoder_dim=32",

@@ -38,7 +38,7 @@ def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
 
     settings = straight[0].with_values(**{"run.name": "killed", "run.storage": str(tmp_path)})
     folder, pages = tmp_path / "killed", []
-    killer = kill_once_committed(folder, "step_0000010")
+    killer = kill_once_committed(folder, "step_0000010", logged=11)
     reporter = when(lambda: "step_0000010" in committed(folder), lambda: pages.append(write_report(str(folder))))
 
     result = pretrain(settings)
@@ -47,7 +47,9 @@ def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
     reporter.join(timeout=10)
     assert [attempt["step"] for attempt in events(folder, "attempt")] == [0, 10]
     expected = {step: set(values) for step, values in losses(straight[1]).items()}
-    assert {step: set(values) for step, values in losses(folder).items()} == expected
+    done = losses(folder)
+    assert {step: set(values) for step, values in done.items()} == expected
+    assert len(done[11]) == 2, "once before the kill and once after"
     assert_each_row_used_once(settings)
     assert (result.metrics["rows"], result.was_finished) == (160, False)
     assert pages
