@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import ray.data
+import ray.train  # noqa: F401
+import timm  # noqa: F401
 
 from videomac.config.assets import SAMPLES
+
+# Large libraries are imported first, above: what one of our modules imports while it is given its type checks
+# (pyproject.toml) is compiled anew, for seconds in every process.
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

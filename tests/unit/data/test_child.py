@@ -9,6 +9,8 @@ from videomac.data.child import Child
 from videomac.data.codes import BadClip, Code
 from videomac.errors import DataError
 
+pytestmark = pytest.mark.integration
+
 TARGET = "tests.unit.data.handlers:misbehaving"
 
 

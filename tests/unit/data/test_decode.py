@@ -19,6 +19,7 @@ def plan(settings):
     return Plan.open(settings.data, settings.run.seed)
 
 
+@pytest.mark.integration
 def test_isolated_rows_are_those_of_this_process(settings, plan):
     recipe = recipe_of(settings)
     here = list(iterate(plan, recipe, 0, 22, 4))
@@ -59,6 +60,7 @@ def hostile(tmp_path_factory):
     return pretrain_settings(manifest, **{"data.bounds.decode_timeout_s": 0.5})
 
 
+@pytest.mark.integration
 def test_clips_that_crash_or_hang_cost_themselves_alone(hostile):
     plan, recipe = Plan.open(hostile.data, 0), recipe_of(hostile)
     n = plan.rows_per_epoch

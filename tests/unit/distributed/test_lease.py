@@ -35,7 +35,7 @@ def bucket():
     server.stop()
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.integration)])
 def folder(request, tmp_path):
     if request.param == "local":
         return str(tmp_path / "run")

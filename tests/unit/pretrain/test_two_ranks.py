@@ -15,6 +15,8 @@ from tests.unit.pretrain.conftest import make_batch, make_settings, make_state
 from videomac.errors import TrainingError
 from videomac.pretrain.step import train_step
 
+pytestmark = pytest.mark.integration
+
 BAD = (1, 2, 8)
 """Rank 0 has rows 0..1 and 4..5 of each step's 8, so the ranks have unequal numbers of bad rows."""
 STEPS = 10
