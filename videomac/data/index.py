@@ -6,9 +6,12 @@ group) and the row groups in use. Page checksums and the footer's SHA-256 in the
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import hashlib
 import io
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -44,6 +47,8 @@ SCHEMA = pa.schema(
 """Columns of `index.parquet`."""
 ROWS_PER_GROUP = 20_000
 """Least rows of a row group, but for the last."""
+SCAN_THREADS = 16
+"""Row groups read at a time over a network, where each is a request or two of some 30 ms: thousands in seconds."""
 GROUPS_KEPT = 2
 """Decoded row groups in memory: some 5 MB each."""
 
@@ -94,10 +99,8 @@ class Index:
         footer_start = self._info.bytes - self._info.footer_bytes
         check = sha256_check(self._info.footer_sha256)
         footer = storage.read(NAME, footer_start, self._info.footer_bytes, check, first=True)
-        self._file = _RangeFile(storage, self._info.bytes, footer)
-        self._parquet = pq.ParquetFile(
-            pa.PythonFile(self._file, mode="r"), page_checksum_verification=True, pre_buffer=True
-        )
+        self._footer = footer
+        self._parquet = self._open()
         rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
         self._group_starts = np.concatenate([[0], np.cumsum(rows)])
         self._recent: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
@@ -109,9 +112,23 @@ class Index:
             )
 
     def scan(self, columns: list[str]) -> Iterator[pa.Table]:
-        """Some columns of every row group, one group in memory at a time."""
-        for group in range(len(self._group_starts) - 1):
-            yield self._load_group(group, columns)
+        """Some columns of every row group in order; over a network some are read ahead, else one is in memory."""
+        threads = SCAN_THREADS if self._storage.remote else 1
+        own = threading.local()
+
+        def load(group: int) -> pa.Table:
+            if not hasattr(own, "file"):
+                own.file = self._open(self._parquet.metadata)
+            return self._load_group(own.file, group, columns)
+
+        ahead: collections.deque[concurrent.futures.Future[pa.Table]] = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="index") as pool:
+            for group in range(len(self._group_starts) - 1):
+                ahead.append(pool.submit(load, group))
+                if len(ahead) >= threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def shard_rows(self, shard: int, columns: list[str]) -> pa.Table:
         """Some columns of one shard's samples."""
@@ -127,13 +144,18 @@ class Index:
         if wanted not in self._recent:
             while len(self._recent) >= GROUPS_KEPT:
                 self._recent.pop(next(iter(self._recent)))
-            self._recent[wanted] = self._load_group(group, columns)
+            self._recent[wanted] = self._load_group(self._parquet, group, columns)
         return self._recent[wanted]
 
-    def _load_group(self, group: int, columns: list[str]) -> pa.Table:
+    def _open(self, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+        """The index as a file with a position of its own; `metadata` saves reading the footer again."""
+        file = pa.PythonFile(_RangeFile(self._storage, self._info.bytes, self._footer), mode="r")
+        return pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True, pre_buffer=True)
+
+    def _load_group(self, parquet: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
         def attempt() -> pa.Table:
             try:
-                return self._parquet.read_row_group(group, columns=columns, use_threads=False)
+                return parquet.read_row_group(group, columns=columns, use_threads=False)
             except (pa.ArrowInvalid, OSError) as error:
                 # Arrow wraps the store's own exception; a page whose checksum differs looks the same from here.
                 raise Damaged(f"row group {group} of the index: {error}") from error
