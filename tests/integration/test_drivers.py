@@ -1,0 +1,64 @@
+"""A driver that is killed, and the next one: runs on an object store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.runs import ROOT, assert_each_row_used_once, losses, make_settings, wait_until
+from videomac.pretrain.runlog import RunFolder
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An S3 server of the test's own; processes started by the test find it in their environment."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "t", "AWS_SECRET_ACCESS_KEY": "t",
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket="runs")
+    yield "s3://runs"
+    server.stop()
+
+
+def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards, ray_cluster, tmp_path, bucket):
+    """The whole process is killed, Ray with it. The same command waits for the lease and goes on with equal losses."""
+    from videomac.distributed.launch import pretrain
+    from videomac.pretrain.export import export_checkpoint
+
+    one = {"workers__count": 1, "train__micro_batch": 8, "train__steps": 16}
+    straight = make_settings(sample_shards, tmp_path, "straight", **one)
+    settings = make_settings(sample_shards, f"{bucket}/a", "stored", **one)
+    folder = RunFolder(settings.run.storage, settings.run.name)
+    (tmp_path / "run.yaml").write_text(settings.to_yaml())
+    command = [sys.executable, "-m", "ray_jobs.pretrain", str(tmp_path / "run.yaml")]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: b"step_0000004" in (folder.read("checkpoints/checkpoint_manager_snapshot.json") or b""))
+    first.kill()
+    first.wait()
+    second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    pretrain(straight)  # meanwhile: the second one waits for 20 s
+
+    said = second.communicate(timeout=200)[0]
+
+    assert second.returncode == 0
+    assert "waiting 20 s to see whether it is alive" in said
+    assert "taking over" in said
+    expected = {step: set(values) for step, values in losses(tmp_path / "straight").items()}
+    lines = [json.loads(line) for line in (folder.read("metrics.jsonl") or b"").splitlines()]
+    assert {line["step"] for line in lines} == set(expected)
+    assert all(line["loss"] in expected[line["step"]] for line in lines)
+    assert_each_row_used_once(settings)
+    assert pretrain(settings).was_finished
+    assert export_checkpoint(folder.url, str(tmp_path / "export"))["step"] == 16
