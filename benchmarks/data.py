@@ -4,7 +4,7 @@
 
 Two decoding processes on each side, the same shards, taking turns in one run. Also: where the time goes, what
 re-encoding brings, ten times the shards with memory watched, the pause at a window's border, and the plan over a
-synthetic index of 50 million samples (one million with --quick).
+synthetic index of 50 million samples (400,000 with --quick).
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict
 
 def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
     """The plan over a synthetic index, as shares of what it may cost."""
-    samples = 1_000_000 if quick else 50_000_000
+    samples = 400_000 if quick else 50_000_000
     os.makedirs(f"{folder}/synthetic")
     probe = plan_probe(synthetic_index(f"{folder}/synthetic", samples))
     limits = {"start_s": 20.0, "row_ms": 0.2, "jump_s": 0.5, "memory_mb": 200.0}

@@ -260,7 +260,7 @@ def others() -> list[str]:
 
 def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
     """The rows with limits."""
-    rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=27)
+    rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=23)
     rows += encoder_rows("convnextv2_tiny", 0.9, backends, budget_s=8)
     rows += encoder_rows("resnet50", 0.75, ["masked"], budget_s=6)
     return rows + bf16_rows("convnextv2_tiny", 0.75, budget_s=3)

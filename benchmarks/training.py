@@ -196,7 +196,7 @@ def _seconds(call: Any) -> float:
 
 def compare_loops(quick: bool) -> list[dict[str, Any]]:
     """One worker under Ray Train against no Ray, before and after it; then two workers with half the rows each."""
-    settings = make_settings(12 if quick else 60, 8 if quick else 16)
+    settings = make_settings(9 if quick else 60, 6 if quick else 16)
     before = without_ray(settings)
     one = statistics.median(under_ray_train(settings, 1))
     plain = statistics.median(before + without_ray(settings))
@@ -265,7 +265,7 @@ def waiting(quick: bool) -> list[dict[str, Any]]:
         settings = quickstart.pretrain.with_values(
             **{
                 "data.manifest": manifest, "run.storage": folder, "run.name": "waiting", "log.writers": [],
-                "train.steps": 5 if quick else 60, "checkpoint.every_steps": 1_000_000,
+                "train.steps": 3 if quick else 60, "checkpoint.every_steps": 1_000_000,
             }
         )  # fmt: skip
         metrics = pretrain(settings).metrics
@@ -296,7 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     quick = parser.parse_args(argv).quick
     os.environ["RAY_API_SERVER_ADDRESS"] = "http://127.0.0.1:9"  # no dashboard: another cluster's must not be asked
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # as `videomac pretrain` sets it
-    rows = endurance(60 if quick else 2000)
+    rows = endurance(20 if quick else 2000)
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows += compare_loops(quick) + waiting(quick)
     ray.shutdown()
