@@ -98,12 +98,12 @@ def test_command_ends_with_a_line_and_a_code(small_davis, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_probe_beside_a_training_is_logged_and_picks_the_best(ray_cluster, sample_shards, small_davis, tmp_path):
-    """Scores come late: two checkpoints are kept beside the best, of three."""
+    """Scores come late: two checkpoints are kept beside the best, of five."""
     tree = {
         "run": {"name": "probed", "storage": str(tmp_path)},
         "data": {"manifest": f"{sample_shards}/manifest.json", "image_size": [64, 64], "cpus_per_actor": 0.25},
         "model": {"encoder": {"name": "convnextv2_atto"}, "mask_ratio": 0.5, "decoder_dim": 16},
-        "train": {"batch_size": 8, "micro_batch": 4, "steps": 9},
+        "train": {"batch_size": 8, "micro_batch": 4, "steps": 15},
         "workers": {"count": 2, "cpus": 0.5, "threads": 1},
         "checkpoint": {"every_steps": 3, "keep": 2},
         "log": {"every_steps": 1, "writers": ["tensorboard"]},
@@ -114,10 +114,12 @@ def test_a_probe_beside_a_training_is_logged_and_picks_the_best(ray_cluster, sam
 
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     logged = {line["probe/step"]: line["probe/J&F-Mean"] for line in lines if "probe/step" in line}
-    assert logged.keys() == {3, 6, 9}
-    assert result.metrics["probe/J&F-Mean"] == logged[9], "Ray Train knows the score of its last checkpoint, too"
+    assert logged.keys() == {3, 6, 9, 12, 15}
+    assert result.metrics["probe/J&F-Mean"] == logged[15], "Ray Train knows the score of its last checkpoint, too"
     best = json.loads((folder / "best/best.json").read_text())
-    assert best["score"] == max(logged.values())
+    scores = {path.stem: json.loads(path.read_text())["scores"]["J&F-Mean"] for path in (folder / "probes").iterdir()}
+    assert list(logged.values()) == [scores[f"step_{int(step):07d}"] for step in logged]
+    assert best == {"name": max(sorted(scores), key=scores.__getitem__), "score": max(scores.values())}
     assert (folder / "best" / best["name"] / "files.json").is_file()
     card = export_checkpoint(f"{folder}/best", str(tmp_path / "export"))
     assert f"step_{card['step']:07d}" == best["name"]

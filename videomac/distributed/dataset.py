@@ -173,7 +173,7 @@ class BatchStream(Iterator[Batch]):
         return _Window(spans, self._settings, self._plan, self._world, dict(self.verdicts))
 
     def _count(self, batch: Batch, stats: np.ndarray) -> None:
-        self.counters.update(dict(zip(STATS, stats[0].tolist(), strict=True)))
+        self.counters.update(dict(zip(STATS, stats.sum(0).tolist(), strict=True)))
         self.counters["batches"] += 1
         self.counters["rows"] += int((batch.g_b >= 0).sum())
         self.counters["distinct_clips"] += len(set(filter(None, batch.keys)))
