@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.unit.data.material import pretrain_settings, write_shards, write_video
@@ -86,6 +87,19 @@ def test_ray_datas_own_stats_reach_the_stream(ray_cluster, clips):
     assert last["ray_task_s"] > 0
     assert last["ray_output_mb"] * 2**20 >= 64 * 2 * 64 * 64 * 3, "all pixels passed"
     assert last["ray_spilled_mb"] == 0
+
+
+def test_decode_actors_load_no_torch(ray_cluster, clips):
+    """It would take each of them seconds at the start and hundreds of MiB."""
+    settings = settings_for(clips)
+    stream = dataset.batches(settings, Plan.open(settings.data, 0), 0, 16 * 60, 0, 1)
+    next(stream)
+    (pid,) = stream.decoder_pids
+    actor = psutil.Process(pid)
+    mapped = [library.path for process in (actor, *actor.children()) for library in process.memory_maps()]
+    stream.close()
+    assert any("pyarrow" in path for path in mapped)
+    assert not [path for path in mapped if "torch" in path]
 
 
 def test_five_crashing_clips_in_one_block_cost_themselves_alone(ray_cluster, tmp_path, monkeypatch):

@@ -25,7 +25,6 @@ import ray
 import ray.data
 import ray.exceptions
 from ray.data import ActorPoolStrategy, ExecutionResources
-from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from videomac import config
 from videomac.data.batch import Batch
@@ -35,6 +34,7 @@ from videomac.data.local import recipe_of
 from videomac.data.plan import Plan
 from videomac.distributed.decoding import DecodeActor
 from videomac.distributed.insight import ray_data_figures
+from videomac.distributed.pace import Pace
 from videomac.errors import ClusterError, ConfigError, DataError, VideomacError
 
 AHEAD_S = 15.0
@@ -43,8 +43,6 @@ SETTLED_S = 5.0
 """A window's first batches were ready before they were asked for: so long its pace says nothing."""
 BATCHES_OF_A_TASK = 4
 """Ray Data counts two for a task that runs, and keeps as much for its outputs."""
-TURN_S = 0.1
-"""Least time of a turn of Ray Data's scheduling loop."""
 LEAST_ROWS_FOR_SHARE = 200
 """Rows before `data.max_bad_share` is looked at."""
 CPUS_OF_WINDOWS = 2
@@ -92,22 +90,6 @@ def batches(
     """
     spans = micro_steps(settings, start_g, stop_g, rank, world)
     return BatchStream(spans, settings, plan, world, dict(verdicts or {}))
-
-
-class Pace(ExecutionCallback):
-    """Slows down Ray Data's scheduling loop while decoded rows wait for a slow trainer.
-
-    The loop waits for tasks that have something to hand over. When all have, and the budget for waiting rows is used
-    up, that wait ends at once: the loop turned without a pause and took most of a core from the training (ray 2.60).
-    """
-
-    def __init__(self) -> None:
-        self._turned = time.monotonic()
-
-    def on_execution_step(self, executor: Any) -> None:  # noqa: ARG002 - Ray's signature
-        """Waits until the turn has taken its time: long turns are not made longer."""
-        time.sleep(max(0.0, self._turned + TURN_S - time.monotonic()))
-        self._turned = time.monotonic()
 
 
 class BatchStream(Iterator[Batch]):
