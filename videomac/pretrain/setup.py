@@ -15,7 +15,6 @@ from videomac.nn.batchnorm import sync_batchnorm
 from videomac.patches import grid_of, visible_count
 from videomac.pretrain import ema
 from videomac.pretrain.heap import keep_freed_memory
-from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import MaskedAutoencoder, build_model
 from videomac.pretrain.optim import build_optimizer
 from videomac.pretrain.schedules import peak_learning_rate
@@ -72,6 +71,8 @@ def build_state(settings: Pretrain, extent: Extent, device: torch.device, fresh:
         keep_freed_memory()
     online = build_model(settings.model, settings.run.seed)
     if fresh and settings.model.encoder.init is not None:
+        from videomac.pretrain.init import load_initial_weights  # here: timm takes seconds to import
+
         load_initial_weights(online, settings.model.encoder.init)
     online = _placed(online, settings.train, device)
     target = ema.make_target(online)
