@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import ray.exceptions
 import ray.train
+from ray.train.constants import TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 
@@ -191,13 +192,14 @@ def _ray_train_environment(settings: Pretrain) -> Iterator[None]:
     An actor of Ray Train asks "the" cluster of this machine whether the controller lives. Where several run it asks the
     last one that was started, hears of no such controller, and takes the workers' places away, unless it is told.
     """
-    ENV_VARS_TO_PROPAGATE.add("RAY_ADDRESS")
+    ENV_VARS_TO_PROPAGATE.update({"RAY_ADDRESS", TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S})
     wanted = {
         "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
         # Several attempts: the one after a lost node still counts on it, and only the next one makes do with less.
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(settings.workers.start_timeout_s / START_ATTEMPTS),
         "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": str(settings.workers.collective_timeout_s),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # a report waits for the next check
+        TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S: "5",  # a hung worker takes no leave; 30 s by default
     }
     added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
