@@ -19,7 +19,7 @@ def connected() -> Iterator[None]:
     A cluster that the caller has already joined is used and left running.
 
     Raises:
-        ClusterError: the cluster at `RAY_ADDRESS` cannot be reached.
+        ClusterError: the cluster at `RAY_ADDRESS` cannot be reached, or none can be started here.
     """
     if ray.is_initialized():
         yield
@@ -28,7 +28,12 @@ def connected() -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
-    except (ConnectionError, RuntimeError) as error:
+    except Exception as error:  # this very class, where Ray's own processes took too long to start
+        if address == "local":
+            raise ClusterError(
+                f"Ray did not start on this machine ({error}); it may be busy: try again, or look into the "
+                "logs of Ray's last session (ray/session_latest/logs in the folder for temporary files)"
+            ) from error
         raise ClusterError(
             f"no Ray cluster at RAY_ADDRESS={address} ({error}); start one with `ray start --head`, "
             "or unset RAY_ADDRESS to run on this machine alone"
