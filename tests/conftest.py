@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
-import ray.data
-import ray.train  # noqa: F401
-import timm  # noqa: F401
 
 from videomac.config.assets import SAMPLES
 
-# Large libraries are imported first, above: what one of our modules imports while it is given its type checks
-# (pyproject.toml) is compiled anew, for seconds in every process.
-
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Imports large libraries before any module of ours.
+
+    What a module imports while it is given its type checks (pyproject.toml) is compiled anew, for seconds in every
+    process. Here, because a process that only hands out tests to others collects none.
+    """
+    if collector.config.getoption("--jaxtyping-packages"):
+        for library in ("ray.data", "ray.train", "timm"):
+            importlib.import_module(library)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,13 @@ def test_all_five_mistakes_are_there():
     assert set(plant.patches()) == EXPECTED
 
 
+@pytest.fixture(scope="module")
+def tree():
+    with plant.sound_copy() as folder:
+        yield folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_a_planted_mistake_is_seen(name):
-    assert plant.is_seen(plant.patches()[name])
+def test_a_planted_mistake_is_seen(tree, name):
+    assert plant.is_seen(tree, plant.patches()[name])

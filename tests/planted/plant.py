@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 PARTS = ("videomac", "shards", "ray_jobs", "configs", "tests", "pyproject.toml")
+OPTIONS = "--strict-markers --import-mode=importlib"
 
 
 def patches() -> dict[str, Path]:
@@ -26,36 +29,45 @@ def guarding_test(patch: Path) -> str:
     return first.removeprefix("# test: ").strip()
 
 
-def run_test(tree: Path, test: str) -> subprocess.CompletedProcess[str]:
-    """Runs one test inside a copy of the tree, on that copy's code."""
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+def run_tests(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """Runs tests inside a copy of the tree, on that copy's code and without checks of types: values must tell."""
+    words = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"addopts={OPTIONS}", *tests]
     return subprocess.run(words, cwd=tree, capture_output=True, text=True, timeout=300, check=False)
 
 
-def is_seen(patch: Path) -> bool:
-    """Whether the named test passes as the tree is and fails with the mistake."""
-    test = guarding_test(patch)
+@contextlib.contextmanager
+def sound_copy() -> Iterator[Path]:
+    """A copy of the tree in which every guarding test passes."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, tree / part)
-        sound = run_test(tree, test)
+        sound = run_tests(tree, *map(guarding_test, patches().values()))
         if sound.returncode != 0:
-            raise RuntimeError(f"{test} fails without any mistake:\n{sound.stdout[-2000:]}")
-        subprocess.run(["git", "apply", str(patch)], cwd=tree, check=True, capture_output=True)
-        return run_test(tree, test).returncode == 1
+            raise RuntimeError(f"a guarding test fails without any mistake:\n{sound.stdout[-2000:]}")
+        yield tree
+
+
+def is_seen(tree: Path, patch: Path) -> bool:
+    """Whether the named test fails with the mistake in the tree, from which it is taken out again."""
+    subprocess.run(["git", "apply", str(patch)], cwd=tree, check=True, capture_output=True)
+    try:
+        return run_tests(tree, guarding_test(patch)).returncode == 1
+    finally:
+        subprocess.run(["git", "apply", "--reverse", str(patch)], cwd=tree, check=True, capture_output=True)
 
 
 def main(names: list[str]) -> int:
     """Plants the named mistakes, or all; returns 1 if one goes unseen."""
     unseen = []
-    for name, patch in patches().items():
-        if names and name not in names:
-            continue
-        seen = is_seen(patch)
-        print(f"{name}: {'seen' if seen else 'NOT SEEN'} by {guarding_test(patch)}", flush=True)
-        unseen += [] if seen else [name]
+    with sound_copy() as tree:
+        for name, patch in patches().items():
+            if names and name not in names:
+                continue
+            seen = is_seen(tree, patch)
+            print(f"{name}: {'seen' if seen else 'NOT SEEN'} by {guarding_test(patch)}", flush=True)
+            unseen += [] if seen else [name]
     return 1 if unseen else 0
 
 
