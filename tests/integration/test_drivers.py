@@ -48,12 +48,12 @@ def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards
     first.kill()
     first.wait()
     second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    pretrain(straight)  # meanwhile: the second one waits for 20 s
+    assert any("waiting 20 s to see whether it is alive" in line for line in second.stdout)
+    pretrain(straight)  # meanwhile
 
     said = second.communicate(timeout=200)[0]
 
     assert second.returncode == 0
-    assert "waiting 20 s to see whether it is alive" in said
     assert "taking over" in said
     expected = {step: set(values) for step, values in losses(tmp_path / "straight").items()}
     lines = [json.loads(line) for line in (folder.read("metrics.jsonl") or b"").splitlines()]

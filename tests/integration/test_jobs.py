@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,10 +37,11 @@ def head():
     # The cluster that other tests share in this process leaves its own RAY_* behind.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    temp_dir = f"/tmp/vmj{os.getpid()}"  # short: socket paths are limited to 107 bytes
     words = [word for flag, port in ports.items() for word in (flag, str(port))]
     process = subprocess.Popen(
         [RAY, "start", "--head", "--block", "--num-cpus=4", "--dashboard-host=127.0.0.1",
-         f"--temp-dir=/tmp/vmj{os.getpid()}", *words],
+         f"--temp-dir={temp_dir}", *words],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     url = f"http://127.0.0.1:{ports['--dashboard-port']}"
@@ -52,6 +54,7 @@ def head():
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
         process.wait(10)
+        shutil.rmtree(temp_dir, ignore_errors=True)
 
 
 def wait_for(url: str, timeout_s: float = 60.0) -> None:

@@ -41,7 +41,7 @@ def test_a_preemption_notice_ends_in_a_checkpoint_before_the_deadline(sample_sha
     """No other checkpoint comes before the run's end, and metrics are logged too seldom to wait for them."""
     settings = make_settings(
         sample_shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=80.0,
-        train__steps=200, checkpoint__every_steps=1000, log__every_steps=100,
+        train__steps=120, checkpoint__every_steps=1000, log__every_steps=100,
     )  # fmt: skip
 
     run_on_two_nodes("drain", settings, tmp_path, step=1)

@@ -23,6 +23,7 @@ def test_a_two_by_two_sweep_is_scored_by_propagation(ray_cluster, sample_shards,
                 "pretrain.model.decoder_dim=32",
                 "pretrain.train={batch_size: 8, micro_batch: 4, steps: 2}",
                 "pretrain.checkpoint.every_steps=2",
+                "pretrain.workers.count=1",
             ]
         )
         == 0

@@ -40,7 +40,12 @@ def drain(node_id: str, address: str) -> None:
 def main(mode: str, run_yaml: str, step: int) -> None:
     settings = config.load(config.Pretrain, run_yaml)
     os.environ["RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S"] = "1"
-    folder = tempfile.mkdtemp(prefix="vmn", dir="/tmp")
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "8"  # of the attempt that still counts on the lost node
+    with tempfile.TemporaryDirectory(prefix="vmn", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        train(mode, settings, step, folder)
+
+
+def train(mode: str, settings: config.Pretrain, step: int, folder: str) -> None:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "temp_dir": folder, "include_dashboard": False}
     )
