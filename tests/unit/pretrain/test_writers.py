@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,9 @@ def test_wandb_writes_a_run_offline(folder, tmp_path, monkeypatch):
     write("wandb", folder)
 
     (stored,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    end = time.monotonic() + 30  # W&B's own process writes it, also after `finish` has returned
+    while stored.stat().st_size <= 500 and time.monotonic() < end:
+        time.sleep(0.1)
     assert stored.stat().st_size > 500
     assert list(tmp_path.glob("wandb/offline-run-*/files/media/images/*.png"))
 
