@@ -199,14 +199,14 @@ def many_times(manifest: str, folder: str, times: int) -> str:
 
 
 def actor_memory_mb() -> float:
-    """Largest resident size of this machine's decode actors."""
+    """Memory of the largest decode actor here, without the object store's pages: they have a limit of their own."""
     sizes = [0.0]
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             command = Path(f"/proc/{entry}/cmdline").read_text()
             if "MapWorker" in command:
-                pages = int(Path(f"/proc/{entry}/statm").read_text().split()[1])
-                sizes.append(pages * resource.getpagesize() / 2**20)
+                resident, shared = map(int, Path(f"/proc/{entry}/statm").read_text().split()[1:3])
+                sizes.append((resident - shared) * resource.getpagesize() / 2**20)
         except OSError:
             continue
     return max(sizes)
@@ -268,8 +268,8 @@ def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
 
 def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict[str, Any]]:
     """Other shards, more shards, and the borders of windows."""
-    original, memory = throughput(build(f"{folder}/original", reencode=False), rows)
-    speed, _ = throughput(encoded, rows)
+    original, _ = throughput(build(f"{folder}/original", reencode=False), rows)
+    speed, memory = throughput(encoded, rows)
     console.print(f"re-encoded shards {speed:.1f} pairs/s, bytes as they came {original:.1f}")
     tenfold, more_memory = throughput(many_times(encoded, f"{folder}/tenfold", 10), rows)
     console.print(f"ten times the shards: {tenfold:.1f} pairs/s, actor {more_memory:.0f} MB (one: {memory:.0f} MB)")
