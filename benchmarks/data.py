@@ -13,16 +13,15 @@ import argparse
 import json
 import logging
 import os
-import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 import torch
 import torch.utils.data
@@ -56,8 +55,6 @@ SETTLE_S = 1.5
 """Before a turn, for the other side to fill its queues and stand still."""
 TURNS = 5
 """Turns in which speed and memory with more shards are looked at."""
-FLAT = 0.8
-"""Memory with the same shards twice was apart by 8 %; with ten times as many it may not be ten times as much."""
 NO_PAUSE_S = 0.1
 """Waits below this are noise."""
 STEP_S = 0.5
@@ -202,18 +199,10 @@ def many_times(manifest: str, folder: str, times: int) -> str:
     return f"{folder}/manifest.json"
 
 
-def actor_memory_mb() -> float:
-    """Memory of the largest decode actor here, without the object store's pages: they have a limit of their own."""
-    sizes = [0.0]
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            command = Path(f"/proc/{entry}/cmdline").read_text()
-            if "MapWorker" in command:
-                resident, shared = map(int, Path(f"/proc/{entry}/statm").read_text().split()[1:3])
-                sizes.append((resident - shared) * resource.getpagesize() / 2**20)
-        except OSError:
-            continue
-    return max(sizes)
+def actor_memory_mb(stream: BatchStream) -> float:
+    """Memory of the largest decode actor, without the object store's pages: they have a limit of their own."""
+    sizes = [psutil.Process(pid).memory_info() for pid in stream.decoder_pids]
+    return max(size.rss - size.shared for size in sizes) / 2**20
 
 
 def throughput(manifest: str, rows: int, turns: int = 1) -> tuple[float, float]:
@@ -223,7 +212,7 @@ def throughput(manifest: str, rows: int, turns: int = 1) -> tuple[float, float]:
     """
     ours = Ours(settings_for(manifest), (turns + 1) * (rows + READY["ours"] * ROWS) + rows)
     ours.pairs_per_s(rows // 2)
-    seen = [(ours.pairs_per_s(rows), actor_memory_mb()) for _ in range(turns)]
+    seen = [(ours.pairs_per_s(rows), actor_memory_mb(ours.stream)) for _ in range(turns)]
     ours.stream.close()
     return max(speed for speed, _ in seen), max(memory for _, memory in seen)
 
@@ -284,7 +273,7 @@ def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict
     return [
         row("pairs/s, re-encoded shards", speed / original, "bytes as they came", None),
         row("pairs/s, ten times the shards", tenfold / speed, "once the shards", None),
-        row("an actor's memory, ten times the shards", memory / more_memory, "once the shards", FLAT),
+        row("an actor's memory, ten times the shards", memory / more_memory, "once the shards", 0.9),
         row("wait at a window's border", (inside + NO_PAUSE_S) / (border + NO_PAUSE_S), "inside a window", 0.5),
     ]
 

@@ -132,31 +132,13 @@ def test_an_actor_killed_in_mid_row_loses_nothing(ray_cluster, clips):
     rows = {}
     for number, batch in enumerate(stream):
         if number == 1:
-            os.kill(decode_actor(), signal.SIGKILL)
+            (pid,) = stream.decoder_pids
+            os.kill(pid, signal.SIGKILL)
         for i, g in enumerate(batch.g_b.tolist()):
             rows[g] = (batch.frames_b2hwc[i].numpy().tobytes(), int(batch.code_b[i]))
     stream.close()
     assert rows == {g: (row[0], row[3]) for g, row in expected.items()}
     assert not stream.bad_clips
-
-
-def decode_actor() -> int:
-    """Process id of a decode actor of this session: the parent of a decoding process below this one."""
-    parents = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/stat") as stat, open(f"/proc/{entry}/cmdline") as command:
-                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
-                parents[int(entry)] = parent, "videomac.data.child" in command.read()
-        except OSError:
-            continue  # ended meanwhile
-    for pid, (parent, decodes) in parents.items():
-        ancestor = pid
-        while ancestor in parents and ancestor != os.getpid():
-            ancestor = parents[ancestor][0]
-        if decodes and ancestor == os.getpid():
-            return parent
-    raise AssertionError("no decode actor found")
 
 
 def test_too_many_bad_rows_stop_the_run_with_the_clips_names(ray_cluster, tmp_path, fixtures):
