@@ -32,16 +32,15 @@ from synthetic import plan_probe, synthetic_index
 
 from shards.build import build_shards, write_manifest
 from videomac import config
-from videomac.config.assets import SAMPLES
-from videomac.config.provenance import provenance
 from videomac.data import index
-from videomac.data.local import recipe_of
 from videomac.data.manifest import load_manifest
-from videomac.data.pairs import Recipe, Slot, cells_and_seed, make_pairs
+from videomac.data.pairs import Recipe, Slot, cells_and_seed, make_pairs, recipe_of
 from videomac.data.plan import Plan
-from videomac.data.samples import Sample
-from videomac.data.storage import Storage
-from videomac.distributed.dataset import BatchStream, batches
+from videomac.data.sample import Sample
+from videomac.distributed.data.stream import BatchStream, batches
+from videomac.facts.provenance import provenance
+from videomac.facts.shipped import SAMPLES
+from videomac.storage.storage import Storage
 
 PROCESSES = 2
 SIZE = 224

@@ -27,15 +27,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from videomac import config
-from videomac.config.provenance import provenance
 from videomac.errors import ConfigError
-from videomac.nn.convolution import CPU_MULTIPLIES_BF16
-from videomac.nn.encoder import Encoder
-from videomac.nn.layers import Features, GlobalResponseNorm
+from videomac.facts.grid import visible_count
+from videomac.facts.provenance import provenance
+from videomac.nn.grn import GlobalResponseNorm
 from videomac.nn.masking import all_cells
-from videomac.nn.minkowski import engine
-from videomac.nn.registry import build_encoder
-from videomac.patches import normalise_cells, patchify, visible_count
+from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.registry import build_encoder
+from videomac.nn.patches import normalise_cells, patchify
+from videomac.nn.sites.convolution import CPU_MULTIPLIES_BF16
+from videomac.nn.sites.minkowski import engine
+from videomac.nn.sites.protocol import Features
 from videomac.pretrain import ema
 from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.model import MaskedAutoencoder, build_model

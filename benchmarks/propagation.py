@@ -33,13 +33,13 @@ from PIL import Image
 from torch import Tensor
 
 from videomac import config
-from videomac.config.assets import expand
-from videomac.config.provenance import provenance
+from videomac.facts.presets import PRESETS
+from videomac.facts.provenance import provenance
+from videomac.facts.shipped import expand
 from videomac.propagation import labels, metrics, tasks
 from videomac.propagation.clips import MaskClip
 from videomac.propagation.features import extract, load
 from videomac.propagation.frames import read_ids
-from videomac.propagation.presets import PRESETS
 from videomac.propagation.propagate import propagate
 
 AT_LEAST = 5.0

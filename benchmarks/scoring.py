@@ -21,7 +21,7 @@ import numpy as np
 import published
 from PIL import Image
 
-from videomac.config.provenance import provenance
+from videomac.facts.provenance import provenance
 from videomac.propagation import metrics
 
 ROOT = Path(__file__).resolve().parent.parent

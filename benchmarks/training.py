@@ -34,11 +34,11 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from videomac import config
-from videomac.config.assets import SAMPLES
-from videomac.config.provenance import provenance
 from videomac.data.batch import Batch
-from videomac.distributed import progress
-from videomac.distributed.worker import Worker
+from videomac.distributed.train import board as progress
+from videomac.distributed.train.worker import Worker
+from videomac.facts.provenance import provenance
+from videomac.facts.shipped import SAMPLES
 from videomac.pretrain import loop
 from videomac.pretrain.setup import build_state, derive_extent
 from videomac.pretrain.step import StepReport, train_step
@@ -253,7 +253,7 @@ def endurance(steps: int) -> list[dict[str, Any]]:
 def waiting(quick: bool) -> list[dict[str, Any]]:
     """The quickstart's training on its own shards: share of time that is not blocked in `next(batch)`."""
     from shards.build import build_shards
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     quickstart = config.load(config.Quickstart, "configs/quickstart.yaml")
     with tempfile.TemporaryDirectory() as folder:

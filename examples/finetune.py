@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from videomac.config.assets import SAMPLES
+from videomac.facts.shipped import SAMPLES
 
 
 def read_clip(root: Path, clip: str, card: dict, every: int = 10) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from videomac import __version__
-from videomac.config.commands import COMMANDS
+from videomac.cli import COMMANDS
 
 HELP = "\n".join(
     [

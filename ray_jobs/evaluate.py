@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from videomac.config.commands import job
+from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac evaluate`; returns the exit code."""
     with job("evaluate", argv) as config:
-        from videomac.distributed.sequences import evaluate  # here, so that --help and config errors come at once
+        from videomac.distributed.evaluate.run import evaluate  # here, so that --help and config errors come at once
 
         evaluate(config)
     return 0

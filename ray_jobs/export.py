@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from videomac.config.commands import job
+from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from videomac.config.commands import job
+from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac pretrain`; returns the exit code."""
     with job("pretrain", argv) as config:
-        from videomac.distributed.backbone import train_backbone  # here, so that --help and errors come at once
+        from videomac.distributed.pipeline import train_backbone  # here, so that --help and errors come at once
 
         train_backbone(config)
     return 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from videomac.cli import job
 from videomac.config import Export
-from videomac.config.commands import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,11 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with job("quickstart", argv) as config:
         from shards.build import build_shards  # here, so that --help and config errors come at once
         from videomac.distributed.cluster import connected
-        from videomac.distributed.launch import pretrain
-        from videomac.distributed.sequences import evaluate
+        from videomac.distributed.evaluate.run import evaluate
+        from videomac.distributed.stages import Stages
+        from videomac.distributed.train.launch import pretrain
         from videomac.pretrain.export import export
         from videomac.report.run import write_run_report
-        from videomac.report.stages import Stages
         from videomac.report.summary import summarise
 
         stages = Stages(config, count=5)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from videomac.config.commands import job
+from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac tune`; returns the exit code."""
     with job("tune", argv) as config:
-        from videomac.distributed.sweep import run_sweep  # here, so that --help and config errors come at once
+        from videomac.distributed.tune import run_sweep  # here, so that --help and config errors come at once
 
         run_sweep(config)
     return 0

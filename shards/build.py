@@ -23,9 +23,9 @@ from ray.exceptions import RayTaskError
 from videomac.config import BuildShards
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard, read_manifest
-from videomac.data.storage import Storage
 from videomac.distributed.cluster import connected
 from videomac.errors import ConfigError, DataError
+from videomac.storage.storage import Storage
 
 from .chunk import build_chunk, sha256_of
 from .sources import Source, duplicate_candidates, find_sources, splits

@@ -12,10 +12,10 @@ from typing import Any
 import ray
 
 from videomac.config import BuildShards, validate
-from videomac.data.child import Child
-from videomac.data.codes import BadClip
-from videomac.data.storage import MISSING, Storage
+from videomac.data.status import BadClip
+from videomac.data.subprocess_worker import Child
 from videomac.errors import StorageError
+from videomac.storage.storage import MISSING, Storage
 
 from .sources import Source
 from .tarball import ShardWriter

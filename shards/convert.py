@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from videomac.config import Bounds, BuildShards, validate
-from videomac.data.child import Handler
 from videomac.data.clip import check_pixels
-from videomac.data.codes import BadClip, Code
 from videomac.data.pyav_clip import BROKEN, PyavClip
+from videomac.data.status import BadClip, Code
+from videomac.data.subprocess_worker import Handler
 
 from . import encode
 

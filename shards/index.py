@@ -19,12 +19,12 @@ from typing import Any
 import ray
 
 from videomac.config import BuildShards, Shards, validate
-from videomac.data.child import Child
-from videomac.data.codes import BadClip
 from videomac.data.manifest import SHARD_NAME, Manifest
-from videomac.data.storage import Storage
+from videomac.data.status import BadClip
+from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import connected
 from videomac.errors import ConfigError, DataError
+from videomac.storage.storage import Storage
 
 from .build import libraries, result_of, write_manifest
 from .chunk import CONVERTER

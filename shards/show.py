@@ -6,12 +6,12 @@ import numpy as np
 
 from videomac.config import Data, Shards, validate
 from videomac.data.batch import Batch
-from videomac.data.codes import Code
-from videomac.data.local import iterate
+from videomac.data.in_process import iterate
 from videomac.data.manifest import Manifest, load_manifest
 from videomac.data.pairs import Recipe
 from videomac.data.plan import Plan
-from videomac.patches import grid_of, visible_count
+from videomac.data.status import Code
+from videomac.facts.grid import grid_of, visible_count
 from videomac.report.page import Table, duration_text, image_data_uri, render, write_page
 
 CELL = 32

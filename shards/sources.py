@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from videomac.config import BuildShards
-from videomac.config.assets import expand
-from videomac.data.storage import MISSING, Entry, Storage, split_url
 from videomac.errors import ConfigError, DataError, StorageError
+from videomac.facts.shipped import expand
+from videomac.storage.storage import MISSING, Entry, Storage, split_url
 
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"}

@@ -10,7 +10,7 @@ import os
 import tarfile
 from typing import Any
 
-from videomac.data.storage import Storage
+from videomac.storage.storage import Storage
 
 BLOCK = tarfile.BLOCKSIZE
 

@@ -11,15 +11,15 @@ from typing import Any
 import ray
 
 from videomac.config import Data, Shards, validate
-from videomac.data.child import Child
-from videomac.data.codes import BadClip, Code
-from videomac.data.decode import DECODER
 from videomac.data.index import NAME, Index
 from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
-from videomac.data.samples import SAMPLE_COLUMNS, Sample
-from videomac.data.storage import Storage, sha256_check
+from videomac.data.row_maker import DECODER
+from videomac.data.sample import SAMPLE_COLUMNS, Sample
+from videomac.data.status import BadClip, Code
+from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import connected
 from videomac.errors import DataError, StorageError
+from videomac.storage.storage import Storage, sha256_check
 
 from .tarball import fetched, member_names
 

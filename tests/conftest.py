@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videomac.config.assets import SAMPLES
+from videomac.facts.shipped import SAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"

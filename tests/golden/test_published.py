@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from videomac.nn.decoder import Decoder
+from videomac.facts.networks import SIZES, Size
 from videomac.nn.masking import cells_to_visible, unpack
-from videomac.nn.published import from_published, our_layout, our_name
-from videomac.nn.registry import SIZES, Size, build_network
-from videomac.patches import normalise_cells, patchify
+from videomac.nn.networks.decoder import Decoder
+from videomac.nn.networks.registry import build_network
+from videomac.nn.networks.videomac_weights import from_published, our_layout, our_name
+from videomac.nn.patches import normalise_cells, patchify
 
 DATA = Path(__file__).parent / "data"
 TINY = {

@@ -11,7 +11,7 @@ import torch
 
 from tests.golden.test_published import DATA, TINY, Autoencoder
 from videomac.errors import CheckpointError
-from videomac.nn.published import from_published
+from videomac.nn.networks.videomac_weights import from_published
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import MaskedAutoencoder
 

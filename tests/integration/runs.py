@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from videomac import config
-from videomac.pretrain.runlog import RunFolder, read_ledger
+from videomac.pretrain.ledger import read_ledger
+from videomac.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from tests.unit.data.material import pretrain_settings, write_shards, write_video
-from videomac.data.codes import Code
-from videomac.data.local import iterate, recipe_of
+from videomac.data.in_process import iterate
+from videomac.data.pairs import recipe_of
 from videomac.data.plan import Plan
-from videomac.distributed import dataset
+from videomac.data.status import Code
+from videomac.distributed.data import stream as dataset
 from videomac.errors import ClusterError, DataError
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.integration.runs import ROOT, assert_each_row_used_once, losses, make_settings, wait_until
-from videomac.pretrain.runlog import RunFolder
+from videomac.storage.run_folder import RunFolder
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -34,7 +34,7 @@ def bucket(monkeypatch):
 
 def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards, ray_cluster, tmp_path, bucket):
     """The whole process is killed, Ray with it. The same command waits for the lease and goes on with equal losses."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
     from videomac.pretrain.export import export_checkpoint
 
     one = {"workers__count": 1, "train__micro_batch": 8, "train__steps": 16}

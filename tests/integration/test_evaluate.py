@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from videomac import config
-from videomac.distributed import sequences
-from videomac.distributed.launch import pretrain
+from videomac.distributed.evaluate import run as sequences
+from videomac.distributed.train.launch import pretrain
 from videomac.errors import EvaluationError
 from videomac.pretrain.export import export_checkpoint
 from videomac.report.run import write_run_report

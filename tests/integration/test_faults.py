@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 @pytest.fixture(scope="module")
 def stopped(sample_shards, tmp_path_factory):
     """A run of 12 steps on two workers that ended in a kill after the checkpoint of step 8."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     storage = tmp_path_factory.mktemp("stopped")
     settings = make_settings(sample_shards, storage, "stopped", workers__max_failures=0)
@@ -49,7 +49,7 @@ def copy(stopped, tmp_path):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_other_worker_counts_go_on_with_the_same_rows(copy, ray_cluster, workers):
     """One or three workers do the rest, E kept by micro-steps or pad rows."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings = copy(**{"workers.count": workers})
 
@@ -60,7 +60,7 @@ def test_other_worker_counts_go_on_with_the_same_rows(copy, ray_cluster, workers
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(copy, ray_cluster, tmp_path, capsys):
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings, folder = copy(), tmp_path / "stopped"
     damaged = folder / "checkpoints/step_0000008/online.safetensors"
@@ -81,7 +81,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(copy, ray_cluster, t
 
 @pytest.mark.parametrize("least", [None, 5])
 def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(sample_shards, ray_cluster, tmp_path, least):
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(
         sample_shards, tmp_path, "large", workers__count=9, workers__min_count=least, workers__cpus=8.0,
@@ -97,7 +97,7 @@ def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(sample_sh
 
 def test_decode_actors_without_a_cpu_end_in_an_error_after_their_time(sample_shards, ray_cluster, tmp_path):
     """The two workers hold all four CPUs; no restart, since that would only wait again."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(sample_shards, tmp_path, "starved", workers__cpus=2.0, data__start_timeout_s=3.0)
 
@@ -110,7 +110,7 @@ def test_decode_actors_without_a_cpu_end_in_an_error_after_their_time(sample_sha
 
 def test_a_hung_worker_ends_in_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):
     """SIGSTOP: the worker lives, but reaches no collective and no report."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(
         sample_shards, tmp_path, "hung", workers__collective_timeout_s=10.0, workers__max_failures=0, train__steps=400

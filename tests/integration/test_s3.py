@@ -12,12 +12,13 @@ import pytest
 
 from tests.integration.s3_faults import FAULTS, FaultProxy, host_of
 from tests.unit.data.material import pretrain_settings, write_index, write_shards, write_video
-from videomac.data.local import iterate, recipe_of
+from videomac.data.in_process import iterate
+from videomac.data.pairs import recipe_of
 from videomac.data.plan import Plan
 from videomac.data.reader import Reader
-from videomac.data.samples import Sample
-from videomac.data.storage import Damaged, Patience, Storage
+from videomac.data.sample import Sample
 from videomac.errors import StorageError
+from videomac.storage.storage import Damaged, Patience, Storage
 
 pytestmark = pytest.mark.integration
 OPTIONS = {"key": "test", "secret": "test", "region": "us-east-1"}

@@ -17,8 +17,9 @@ from shards.verify import verify_shards
 from tests.unit.data.material import build_settings, pretrain_settings, write_video
 from tests.unit.pretrain.conftest import make_settings
 from videomac import config
-from videomac.data.local import iterate, recipe_of
+from videomac.data.in_process import iterate
 from videomac.data.manifest import load_manifest
+from videomac.data.pairs import recipe_of
 from videomac.data.plan import Plan
 from videomac.errors import ConfigError, DataError
 from videomac.pretrain.setup import build_state, derive_extent

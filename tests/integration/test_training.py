@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def straight(sample_shards, tmp_path_factory):
     """A run of 20 steps on two workers that nothing hit: its settings and its folder."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     storage = tmp_path_factory.mktemp("runs")
     settings = make_settings(sample_shards, storage, "straight", train__steps=20, checkpoint__every_steps=10)
@@ -33,7 +33,7 @@ def straight(sample_shards, tmp_path_factory):
 
 def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
     """20 steps = 10 + SIGKILL of a worker + 10; the report of the running run is written meanwhile."""
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
     from videomac.report.pages import write_report
 
     settings = straight[0].with_values(**{"run.name": "killed", "run.storage": str(tmp_path)})
@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
 
 
 def test_a_finished_run_ends_at_once_and_another_config_is_refused(straight, capsys):
-    from videomac.distributed.launch import pretrain
+    from videomac.distributed.train.launch import pretrain
 
     settings, folder = straight
     begin = time.monotonic()

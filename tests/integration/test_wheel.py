@@ -18,7 +18,7 @@ import videomac
 from pathlib import Path
 from ray_jobs.cli import main
 from videomac.config import BuildShards, Quickstart, load
-from videomac.config.assets import SAMPLES, config_folder
+from videomac.facts.shipped import SAMPLES, config_folder
 quickstart = load(Quickstart, "configs/quickstart.yaml", [])
 print(Path(videomac.__file__).parent, config_folder(), len(list((SAMPLES / "clips").iterdir())), quickstart.folder)
 main(["build-shards", "samples://clips", "shards", "short_side=64", "reencode=true"])

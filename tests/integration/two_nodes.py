@@ -17,7 +17,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from videomac import config
-from videomac.distributed.launch import pretrain
+from videomac.distributed.train.launch import pretrain
 
 DEADLINE_S = 12
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from videomac.nn.encoder import Encoder
-from videomac.nn.registry import Size, build_network
+from videomac.facts.networks import Size
+from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.registry import build_network
 
 SMALL = {
     "convnextv2": Size("convnextv2", (1, 1, 2, 1), (8, 12, 16, 20)),

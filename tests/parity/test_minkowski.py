@@ -8,7 +8,7 @@ import torch
 from tests.parity.networks import SMALL, random_cells, small_network
 from tests.parity.test_backends import assert_equal, stages_and_gradients
 from videomac.errors import ConfigError
-from videomac.nn.minkowski import engine
+from videomac.nn.sites.minkowski import engine
 
 pytestmark = pytest.mark.minkowski
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from videomac import config
 from videomac.data import draws
 from videomac.errors import ConfigError
+from videomac.facts.grid import visible_count
 from videomac.nn.masking import cells_to_visible
-from videomac.patches import denormalise_cells, normalise_cells, patchify, unpatchify, visible_count
+from videomac.nn.patches import denormalise_cells, normalise_cells, patchify, unpatchify
 from videomac.pretrain.losses import pair_errors
 from videomac.pretrain.model import build_model
 

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
-from videomac.config.assets import locate
 from videomac.errors import ConfigError
+from videomac.facts.shipped import locate
 
 S = TypeVar("S", bound="Section")
 

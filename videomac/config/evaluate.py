@@ -23,7 +23,7 @@ class LabelledData(Section):
 
 
 class Propagation(Section):
-    """Free settings of the propagation; a preset (`videomac.propagation.presets`) gives each a value."""
+    """Free settings of the propagation; a preset (`videomac.facts.presets`) gives each a value."""
 
     short_side: int | None = None
     """Frames are resized to this short side; null: native."""

@@ -13,7 +13,7 @@ class Encoder(Section):
     """The sparse ConvNet that is pretrained."""
 
     name: str = "convnextv2_tiny"
-    """timm's name of the network; `videomac.nn.registry` lists what is known."""
+    """timm's name of the network; `videomac.nn.networks.registry` lists what is known."""
     variant: Literal["standard", "paper"] = "standard"
     """`standard`: exactly timm's network; `paper`: the published code's (in-line norms, patchify ResNets)."""
     backend: Literal["packed", "masked", "minkowski"] = "packed"

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from videomac.config import Bounds
-from videomac.data.codes import BadClip, Code
-from videomac.data.samples import Content
+from videomac.data.status import BadClip, Code
 from videomac.errors import DataError
+from videomac.storage.entries import Content
 
 END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
 """A piece of a tar lacks the last member's padding and the two zero blocks that end an archive."""

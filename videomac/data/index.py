@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from videomac.data.manifest import IndexFile, Manifest
-from videomac.data.storage import Damaged, Storage, sha256_check
 from videomac.errors import DataError
+from videomac.storage.storage import Damaged, Storage, sha256_check
 
 NAME = "index.parquet"
 SCHEMA = pa.schema(

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import pydantic
 import pydantic.dataclasses
 
-from videomac.data.storage import DEFAULT_PATIENCE, Damaged, Patience, Storage, split_url
 from videomac.errors import DataError
+from videomac.storage.storage import DEFAULT_PATIENCE, Damaged, Patience, Storage, split_url
 
 UNSEALED = "0" * 64
 CHECKSUM = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from videomac.config import Data
+from videomac.config import Data, Pretrain
 from videomac.data import augment, clip, draws
-from videomac.data.codes import BadClip, Code
-from videomac.data.samples import Content, Sample
+from videomac.data.sample import Sample
+from videomac.data.status import BadClip, Code
+from videomac.facts.grid import grid_of, visible_count
+from videomac.storage.entries import Content
 
 ATTEMPTS = 8
 """Draws of two times before a row is bad with `no_pair`."""
@@ -35,6 +37,13 @@ class Recipe:
     """Cells of the mask grid."""
     keep: int
     """Cells that stay visible."""
+
+
+def recipe_of(settings: Pretrain) -> Recipe:
+    """What rows depend on in a pretraining configuration."""
+    rows, columns = grid_of(*settings.data.image_size, settings.model.cell)
+    keep = visible_count(rows * columns, settings.model.mask_ratio)
+    return Recipe(settings.data, settings.run.seed, rows * columns, keep)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,9 @@ from videomac.data import draws
 from videomac.data.index import Index
 from videomac.data.manifest import Manifest, open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
-from videomac.data.samples import SAMPLE_COLUMNS, Sample
-from videomac.data.storage import Patience, Storage
+from videomac.data.sample import SAMPLE_COLUMNS, Sample
 from videomac.errors import DataError
+from videomac.storage.storage import Patience, Storage
 
 ORDER_COLUMNS = ["duration", "split"]
 WINDOWS_KEPT = 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from videomac.config import Bounds
 from videomac.data.clip import check_pixels, check_times
-from videomac.data.codes import BadClip, Code
+from videomac.data.status import BadClip, Code
 
 av.logging.set_level(av.logging.FATAL)  # broken clips are counted by us; FFmpeg would print a line per packet
 

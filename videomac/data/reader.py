@@ -6,8 +6,8 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from videomac.data.samples import Sample
-from videomac.data.storage import PIECE_BYTES, Storage, sha256_check
+from videomac.data.sample import Sample
+from videomac.storage.storage import PIECE_BYTES, Storage, sha256_check
 
 GAP_BYTES = 128 << 10
 """Unwanted bytes that are read along to save a request: about what a store sends in a request's latency (10 ms at

@@ -14,9 +14,9 @@ from torchcodec.decoders import VideoDecoder  # pyright: ignore - an extra
 
 from videomac.config import Bounds
 from videomac.data.clip import check_pixels
-from videomac.data.codes import BadClip, Code
 from videomac.data.pyav_clip import PyavClip
-from videomac.data.samples import Content
+from videomac.data.status import BadClip, Code
+from videomac.storage.entries import Content
 
 BROKEN = (RuntimeError, ValueError, IndexError)
 

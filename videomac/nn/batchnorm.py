@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from videomac.nn.layers import Features, Sites
+from videomac.nn.sites.protocol import Features, Sites
 
 _recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
 

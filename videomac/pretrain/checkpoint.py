@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from videomac.config.provenance import provenance
 from videomac.errors import CheckpointError
+from videomac.facts.provenance import provenance
 from videomac.pretrain.step import TrainState
 
 FORMAT = 1

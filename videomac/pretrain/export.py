@@ -2,7 +2,7 @@
 
 An export is a folder: `model.safetensors` and `card.json`. A `standard` network loads by
 `timm.create_model(card["architecture"], num_classes=0)` with `strict=True`; a `paper` network is no timm network and
-loads into our own dense class (`videomac.nn.registry.build_encoder`).
+loads into our own dense class (`videomac.nn.networks.registry.build_encoder`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from videomac import config
 from videomac.errors import CheckpointError, ExportError
-from videomac.nn.encoder import Encoder
-from videomac.nn.registry import build_encoder, timm_arguments, timm_state_dict
+from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.registry import build_encoder, timm_arguments, timm_state_dict
 from videomac.pretrain import checkpoint
 from videomac.pretrain.model import IMAGENET_MEAN, IMAGENET_STD
 
@@ -102,8 +102,13 @@ def check_export(encoder: Encoder, content: bytes, card: dict[str, Any]) -> dict
             f"{card['architecture']}: exported features differ from the trained ones by {worst:.2e} of a stage's "
             f"largest value, expected at most {TOLERANCE:g}; nothing was written"
         )
-    way = f"timm {timm.__version__}, strict=True" if card["timm"] else "videomac.nn.registry.build_encoder, strict=True"
-    return {"loaded_by": way, "largest_relative_difference": worst, "tolerance": TOLERANCE, "image": [96, 128]}
+    way = f"timm {timm.__version__}" if card["timm"] else "videomac.nn.networks.registry.build_encoder"
+    return {
+        "loaded_by": f"{way}, strict=True",
+        "largest_relative_difference": worst,
+        "tolerance": TOLERANCE,
+        "image": [96, 128],
+    }
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ import torch.distributed as dist
 
 from videomac.config import Pretrain
 from videomac.data.batch import Batch
-from videomac.data.local import iterate, recipe_of
+from videomac.data.in_process import iterate
+from videomac.data.pairs import recipe_of
 from videomac.data.plan import Plan
 from videomac.errors import DataError
 from videomac.pretrain.losses import pair_errors

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from videomac.errors import CheckpointError
-from videomac.nn.published import from_published
+from videomac.nn.networks.videomac_weights import from_published
 from videomac.pretrain import checkpoint
 from videomac.pretrain.export import local_checkpoint
 from videomac.pretrain.model import MaskedAutoencoder

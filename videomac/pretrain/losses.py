@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from videomac.nn.masking import cells_to_visible
-from videomac.patches import normalise_cells, patchify
+from videomac.nn.patches import normalise_cells, patchify
 
 
 class PairErrors(NamedTuple):

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from videomac import config
-from videomac.nn.decoder import Decoder
-from videomac.nn.encoder import Encoder
-from videomac.nn.registry import build_encoder
-from videomac.patches import grid_of
+from videomac.facts.grid import grid_of
+from videomac.nn.networks.decoder import Decoder
+from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.registry import build_encoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -13,8 +13,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from videomac.data.batch import Batch
+from videomac.facts.grid import grid_of
 from videomac.nn.masking import cells_to_visible
-from videomac.patches import denormalise_cells, grid_of, patchify, unpatchify
+from videomac.nn.patches import denormalise_cells, patchify, unpatchify
 from videomac.pretrain.model import IMAGENET_MEAN, IMAGENET_STD, MaskedAutoencoder, normalise_frames
 from videomac.pretrain.step import TrainState
 

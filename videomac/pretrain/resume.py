@@ -8,8 +8,8 @@ import yaml
 
 from videomac.config import Pretrain, differing_keys
 from videomac.errors import CheckpointError, ConfigError
-from videomac.pretrain.runlog import RunFolder
 from videomac.pretrain.step import TrainState
+from videomac.storage.run_folder import RunFolder
 
 OPERATIONAL: dict[str, tuple[str, ...]] = {
     "run": ("name", "storage"),

@@ -11,8 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videomac import config
 from videomac.config import Pretrain
+from videomac.facts.grid import grid_of, visible_count
 from videomac.nn.batchnorm import sync_batchnorm
-from videomac.patches import grid_of, visible_count
 from videomac.pretrain import ema
 from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.model import MaskedAutoencoder, build_model

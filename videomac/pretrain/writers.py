@@ -12,7 +12,7 @@ import numpy as np
 
 from videomac.config import Pretrain
 from videomac.errors import ConfigError
-from videomac.pretrain.runlog import RunFolder
+from videomac.storage.run_folder import RunFolder
 
 
 class Writer:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from videomac import config
 from videomac.errors import EvaluationError
-from videomac.nn.registry import build_encoder
+from videomac.nn.networks.registry import build_encoder
 from videomac.propagation.dilation import PROBED_PX, dilate
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

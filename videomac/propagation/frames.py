@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from PIL import Image
 
 from videomac.errors import EvaluationError
-from videomac.propagation.presets import Preset
+from videomac.facts.presets import Preset
 
 IMAGES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")

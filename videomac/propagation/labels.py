@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from videomac.propagation.presets import Preset
+from videomac.facts.presets import Preset
 
 
 def resize_ids(ids_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:

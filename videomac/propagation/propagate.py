@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from videomac.errors import EvaluationError
-from videomac.propagation.presets import Preset
+from videomac.facts.presets import Preset
 
 TILE = 14  # side of a query tile in sites; 480p and 240p, C 80 and 192, one core: 8 and 11 were 28 % and 5 % slower
 KEYS_MULTIPLE = 48

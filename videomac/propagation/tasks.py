@@ -3,7 +3,7 @@
     clip = read_clip("davis", data, clip_names("davis", data)[0])
     result = score_clip(clip, features.load(source, stage=1), presets.PRESETS["crw"], "davis")
 
-A task is a row of `TASKS`: how clips are found and read, and how predictions become scores.
+A task is a row of `READERS`: how clips are found and read, and how predictions become scores.
 """
 
 from __future__ import annotations
@@ -18,34 +18,32 @@ import torch
 from PIL import Image
 
 from videomac import config
-from videomac.config.assets import expand
 from videomac.errors import EvaluationError
+from videomac.facts.presets import Preset
+from videomac.facts.shipped import expand
 from videomac.propagation import labels, mask_readers, metrics, point_readers
 from videomac.propagation.clips import Clip, MaskClip, PointClip
 from videomac.propagation.features import Extractor, extract
 from videomac.propagation.frames import input_size, read_ids, resize
-from videomac.propagation.presets import Preset
 from videomac.propagation.propagate import propagate
 
 VIP_CLASSES = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """A data set's layout and its scores."""
+class Reader:
+    """How clips of a data set's layout are found and read."""
 
     names: Callable[[config.LabelledData], list[str]]
     read: Callable[[config.LabelledData, str], Clip]
-    headline: str
-    """The score that ranks rows, draws bars and is compared with baselines; larger is better."""
 
 
-TASKS: dict[str, Task] = {
-    "davis": Task(mask_readers.davis_names, mask_readers.davis_clip, "J&F-Mean"),
-    "vip": Task(mask_readers.vip_names, mask_readers.vip_clip, "mIoU"),
-    "jhmdb": Task(point_readers.jhmdb_names, point_readers.jhmdb_clip, "PCK@0.1"),
-    "masks": Task(lambda data: mask_readers.own_names(data, "masks"), mask_readers.own_mask_clip, "J&F-Mean"),
-    "keypoints": Task(point_readers.own_names, point_readers.own_clip, "PCK@0.1"),
+READERS: dict[str, Reader] = {
+    "davis": Reader(mask_readers.davis_names, mask_readers.davis_clip),
+    "vip": Reader(mask_readers.vip_names, mask_readers.vip_clip),
+    "jhmdb": Reader(point_readers.jhmdb_names, point_readers.jhmdb_clip),
+    "masks": Reader(lambda data: mask_readers.own_names(data, "masks"), mask_readers.own_mask_clip),
+    "keypoints": Reader(point_readers.own_names, point_readers.own_clip),
 }
 
 
@@ -67,7 +65,7 @@ def clip_names(task: str, data: config.LabelledData) -> list[str]:
     Raises:
         EvaluationError: lists or folders are missing, or nothing is chosen.
     """
-    return TASKS[task].names(_located(data))
+    return READERS[task].names(_located(data))
 
 
 def read_clip(task: str, data: config.LabelledData, name: str) -> Clip:
@@ -76,7 +74,7 @@ def read_clip(task: str, data: config.LabelledData, name: str) -> Clip:
     Raises:
         EvaluationError: something of it is missing or cannot be read.
     """
-    return TASKS[task].read(_located(data), name)
+    return READERS[task].read(_located(data), name)
 
 
 def score_clip(clip: Clip, extractor: Extractor, preset: Preset, task: str, device: str = "cpu") -> ClipResult:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from videomac.cli import COMMANDS
 from videomac.config import Pretrain, Quickstart, Section, Tune, differing_keys, load
-from videomac.config.assets import config_folder
 from videomac.config.base import section_type
-from videomac.config.commands import COMMANDS
 from videomac.errors import ConfigError
+from videomac.facts.shipped import config_folder
 
 GOOD = {"run": {"name": "a"}, "data": {"manifest": "m.json"}, "train": {"steps": 2}}
 

@@ -28,7 +28,7 @@ def misbehaving(setup: dict[str, Any]):
 
 def crashing_decoder(setup: dict[str, Any]):
     """The real decoder, but clips whose key begins with `crash` or `hang` misbehave as such."""
-    from videomac.data import isolated  # here, so that the other handlers start quickly
+    from videomac.data import decode_worker as isolated  # here, so that the other handlers start quickly
 
     handle = isolated.decoder(setup)
 
@@ -44,7 +44,7 @@ def crashing_decoder(setup: dict[str, Any]):
 
 def counting_decoder(setup: dict[str, Any]):
     """The real decoder; adds a byte to a file beside the manifest for every opened clip."""
-    from videomac.data import isolated
+    from videomac.data import decode_worker as isolated
 
     handle = isolated.decoder(setup)
 

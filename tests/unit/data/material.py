@@ -13,7 +13,7 @@ import numpy as np
 from videomac import config
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard
-from videomac.data.storage import Storage
+from videomac.storage.storage import Storage
 
 LEVEL = 5
 """Grey levels between one frame and the next."""

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.unit.data.material import number_of, write_video
 from videomac.config import Bounds
 from videomac.data import clip
-from videomac.data.codes import BadClip, Code
+from videomac.data.status import BadClip, Code
 from videomac.errors import DataError
 
 BOUNDS = Bounds()

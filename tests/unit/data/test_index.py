@@ -8,7 +8,7 @@ import pytest
 from tests.unit.data.material import index_row, write_index
 from videomac.data import index
 from videomac.data.manifest import read_manifest
-from videomac.data.storage import Storage
+from videomac.storage.storage import Storage
 
 GROUPS = 40
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.unit.data.material import index_row, write_index
 from videomac.data.manifest import load_manifest
-from videomac.data.storage import Storage
 from videomac.errors import DataError, StorageError
+from videomac.storage.storage import Storage
 
 
 @pytest.fixture

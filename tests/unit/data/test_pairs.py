@@ -7,10 +7,9 @@ from PIL import Image
 from tests.unit.data.material import number_of, pretrain_settings
 from videomac.config import Augment
 from videomac.data import augment, draws, pairs
-from videomac.data.codes import Code
-from videomac.data.local import recipe_of
-from videomac.data.pairs import Slot, draw_frames, make_pairs
-from videomac.data.samples import Sample
+from videomac.data.pairs import Slot, draw_frames, make_pairs, recipe_of
+from videomac.data.sample import Sample
+from videomac.data.status import Code
 
 
 def recipe(**dotted):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from videomac.data.reader import GAP_BYTES, Reader, requests_for
-from videomac.data.samples import Sample
-from videomac.data.storage import PIECE_BYTES, Storage
+from videomac.data.sample import Sample
 from videomac.errors import StorageError
+from videomac.storage.storage import PIECE_BYTES, Storage
 
 
 def make(shard, offset, size, content=b""):

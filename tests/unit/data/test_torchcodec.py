@@ -5,7 +5,7 @@ import pytest
 
 from videomac.config import Bounds
 from videomac.data.clip import open_clip
-from videomac.data.codes import BadClip
+from videomac.data.status import BadClip
 
 pytest.importorskip("torchcodec", reason="needs the extra `torchcodec` and FFmpeg's libraries", exc_type=ImportError)
 

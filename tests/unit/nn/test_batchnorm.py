@@ -8,7 +8,7 @@ from torch import nn
 
 from videomac.nn.batchnorm import SiteBatchNorm
 from videomac.nn.masking import all_cells
-from videomac.nn.packed import PackedSites
+from videomac.nn.sites.packed import PackedSites
 
 
 def sites(rows, valid=None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from videomac.patches import normalise_cells, patchify, unpatchify
+from videomac.nn.patches import normalise_cells, patchify, unpatchify
 from videomac.pretrain.losses import cell_targets, masked_cells, pair_errors
 
 

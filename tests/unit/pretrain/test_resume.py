@@ -8,7 +8,7 @@ from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac import config
 from videomac.errors import CheckpointError, ConfigError
 from videomac.pretrain.resume import OPERATIONAL, check_resumable, refuse_other_config
-from videomac.pretrain.runlog import RunFolder
+from videomac.storage.run_folder import RunFolder
 
 FACTS = {"manifest_sha256": "abc", "decoder": "pyav 14"}
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.pretrain.conftest import make_settings
 from videomac.errors import ConfigError
 from videomac.pretrain import writers
-from videomac.pretrain.runlog import RunFolder
+from videomac.storage.run_folder import RunFolder
 
 PICTURES = {"online": np.full((2, 2, 8, 8, 3), 128, np.uint8)}
 

@@ -13,7 +13,7 @@ import torch
 
 from videomac import config
 from videomac.errors import EvaluationError
-from videomac.nn.registry import build_encoder
+from videomac.nn.networks.registry import build_encoder
 from videomac.propagation import features
 
 FRAME = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from videomac.facts.presets import PRESETS
 from videomac.propagation import labels
-from videomac.propagation.presets import PRESETS
 
 
 def test_down_bilinear_is_the_mean_of_the_two_middle_pixels():

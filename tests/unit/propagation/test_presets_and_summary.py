@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from videomac import config
 from videomac.errors import ConfigError
-from videomac.propagation import frames, presets, summary
-from videomac.propagation.presets import PRESETS
+from videomac.facts import presets
+from videomac.facts.presets import PRESETS
+from videomac.propagation import frames, summary
 
 
 def test_every_preset_has_a_hash_of_its_own():
@@ -16,19 +16,19 @@ def test_every_preset_has_a_hash_of_its_own():
 
 
 def test_a_departure_changes_name_and_hash():
-    changed = presets.resolve("crw", "davis", config.Propagation(topk=5))
+    changed = presets.resolve("crw", "davis", {"topk": 5})
     assert changed.name == "crw*"
     assert not changed.comparable
     assert changed.note == "crw with topk=5"
     assert changed.hash() != PRESETS["crw"].hash()
-    assert presets.resolve("crw", "davis", config.Propagation(topk=10)) == PRESETS["crw"], "the preset's own value"
+    assert presets.resolve("crw", "davis", {"topk": 10}) == PRESETS["crw"], "the preset's own value"
 
 
 def test_tasks_have_their_own_preset():
     for task, name in (("vip", "vip"), ("jhmdb", "jhmdb"), ("davis", "crw"), ("masks", "crw")):
-        assert presets.resolve(None, task, config.Propagation()).name == name
+        assert presets.resolve(None, task, {}).name == name
     with pytest.raises(ConfigError, match="no preset named 'crww'; known: crw,"):
-        presets.resolve("crww", "davis", config.Propagation())
+        presets.resolve("crww", "davis", {})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from benchmarks import published
 from videomac.errors import EvaluationError
+from videomac.facts.presets import PRESETS
 from videomac.propagation import propagate as module
-from videomac.propagation.presets import PRESETS
 from videomac.propagation.propagate import propagate
 
 CASES = {

@@ -11,7 +11,8 @@ from PIL import Image
 
 from videomac import config
 from videomac.errors import EvaluationError
-from videomac.propagation import features, presets, tasks
+from videomac.facts import presets
+from videomac.propagation import features, tasks
 
 RAW = config.Features(label="raw", source="raw_colour")
 
@@ -22,7 +23,7 @@ def data(root, **keys):
 
 def score(task, section, name, preset=None):
     clip = tasks.read_clip(task, section, name)
-    return tasks.score_clip(clip, features.load(RAW, 1), presets.resolve(preset, task, config.Propagation()), task)
+    return tasks.score_clip(clip, features.load(RAW, 1), presets.resolve(preset, task, {}), task)
 
 
 def test_davis(small_davis):

@@ -3,8 +3,8 @@ import pytest
 from shards.build import deal
 from shards.sources import Source, duplicate_candidates, find_sources, splits
 from tests.unit.data.material import build_settings
-from videomac.data.storage import Entry
 from videomac.errors import ConfigError, DataError
+from videomac.storage.storage import Entry
 
 
 def settings(source, **values):

@@ -1,0 +1,162 @@
+"""The training worker in Ray Train's local mode: this process, no cluster, rows decoded in place."""
+
+from __future__ import annotations
+
+import collections
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import ray.train
+import torch
+from ray.train.torch import TorchTrainer
+
+from tests.unit.data.material import pretrain_settings, write_shards, write_video
+from videomac.data.in_process import iterate
+from videomac.data.pairs import recipe_of
+from videomac.data.plan import Plan
+from videomac.distributed.train import worker
+from videomac.distributed.train.worker import train_worker
+from videomac.errors import ClusterError
+from videomac.pretrain import checkpoint, loop
+from videomac.pretrain.ledger import read_ledger
+from videomac.pretrain.step import train_step
+from videomac.storage.run_folder import RunFolder
+
+FACTS = {"manifest_sha256": "abc", "decoder": "pyav"}
+
+
+class Board:
+    """Takes what workers post, as the actor does."""
+
+    def __init__(self) -> None:
+        self.posts: list[dict] = []
+        self.working: list[bool] = []
+        self.post = SimpleNamespace(remote=self.posts.append)
+        self.pulse = SimpleNamespace(remote=lambda working: self.working.append(working))
+
+
+class LocalStream:
+    """What `distributed.data.stream.batches` gives, without Ray Data."""
+
+    def __init__(self, settings, plan, start, stop, rank, world, verdicts, batch_size) -> None:
+        self._batches = iterate(plan, recipe_of(settings), start, stop, settings.train.micro_batch)
+        self.wait_s, self.verdicts, self.decoder_pids = 0.0, verdicts, {1}
+        self.counters = collections.Counter()
+
+    def __next__(self):
+        return next(self._batches)
+
+    def ray_stats(self):
+        return {}, ""
+
+    def close(self) -> None:
+        self._batches.close()
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    return write_shards(folder / "shards", [write_video(folder / f"v{i}.mp4", 24 + 8 * i) for i in range(2)])
+
+
+@pytest.fixture
+def settings(manifest, tmp_path):
+    return pretrain_settings(
+        manifest,
+        **{
+            "run.storage": str(tmp_path), "model.encoder.name": "convnextv2_atto", "model.mask_ratio": 0.5,
+            "model.decoder_dim": 16, "train.batch_size": 4, "train.steps": 5, "checkpoint.every_steps": 2,
+            "log.every_steps": 1, "log.writers": [],
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture
+def local(monkeypatch):
+    monkeypatch.setattr(worker, "batches", LocalStream)
+
+
+def fit(settings, board=None):
+    plan = Plan.open(settings.data, settings.run.seed)
+    task = {
+        "config": settings.model_dump_json(), "plan": plan, "board": board or Board(), "facts": FACTS, "folder": "."
+    }  # fmt: skip
+    scaling = ray.train.ScalingConfig(num_workers=0)
+    return TorchTrainer(train_worker, train_loop_config=task, scaling_config=scaling).fit()
+
+
+def lines(tmp_path, name):
+    return [json.loads(line) for line in (tmp_path / "test" / name).read_text().splitlines()]
+
+
+def test_a_run_leaves_what_the_docs_say_and_equals_the_plain_loop(local, settings, tmp_path):
+    board = Board()
+
+    result = fit(settings, board)
+
+    assert result.return_value == {"stopped": None}
+    metrics = lines(tmp_path, "metrics.jsonl")
+    assert [line["step"] for line in metrics] == [1, 2, 3, 4, 5]
+    assert [line["loss"] for line in metrics] == plain_losses(settings)
+    steps = read_ledger(RunFolder(str(tmp_path), "test"))
+    assert {step: line["g"] for step, (line,) in steps.items()} == {s: [*range(4 * s - 4, 4 * s)] for s in range(1, 6)}
+    names = [event["name"] for event in lines(tmp_path, "events.jsonl") if event["event"] == "checkpoint"]
+    assert names == ["step_0000002", "step_0000004", "step_0000005"]
+    facts = checkpoint.verify(result.checkpoint.path)
+    assert (facts["step"], facts["rows_used"], facts["manifest_sha256"]) == (5, 20, "abc")
+    assert result.metrics["finished"]
+    with np.load(tmp_path / "test/pictures/step_0000005.npz") as pictures:
+        assert pictures["online"].shape == (4, 2, 64, 64, 3)
+    figures = collections.ChainMap(*reversed(board.posts))
+    assert (figures["step"], figures["steps"]) == (5, 5)
+    assert figures["eta_s"] == 0
+    assert board.working[-1] is False
+
+
+def plain_losses(settings) -> list[float]:
+    """The same step function in four lines of Python."""
+    from videomac.pretrain.setup import build_state, derive_extent
+
+    plan = Plan.open(settings.data, settings.run.seed)
+    state = build_state(settings, derive_extent(settings, plan.rows_per_epoch, 1), torch.device("cpu"))
+    rows = iterate(plan, recipe_of(settings), 0, 20, 4)
+    return [train_step(state, rows).loss for _ in range(5)]
+
+
+def test_a_nonfinite_loss_ends_the_function_without_an_exception_that_would_restart_it(local, settings, monkeypatch):
+    def spoilt(state, batches):
+        if state.step == 4:
+            with torch.no_grad():
+                state.online.decoder.mask_token.fill_(float("nan"))
+        return train_step(state, batches)
+
+    monkeypatch.setattr(loop, "train_step", spoilt)
+
+    name, message = fit(settings).return_value["stopped"]
+
+    assert name == "TrainingError"
+    assert message.startswith("step 5: loss nan")
+    assert "keys: v" in message
+    assert message.endswith("last good checkpoint: step_0000004")
+
+
+def test_a_first_batch_that_never_comes_ends_the_function_without_an_exception(settings, monkeypatch, tmp_path):
+    class Starved(LocalStream):
+        def __next__(self):
+            raise ClusterError("no CPU")
+
+    monkeypatch.setattr(worker, "batches", Starved)
+
+    assert fit(settings).return_value["stopped"] == [
+        "ClusterError", "no CPU (worker 0); last good checkpoint: none"
+    ]  # fmt: skip
+    assert lines(tmp_path, "events.jsonl")[-1]["event"] == "stopped"
+
+
+def test_all_workers_ask_for_notices_after_the_same_steps_at_the_pace_of_the_slowest():
+    paces = iter([0.1, 0.1, 30.0, 1e-9])
+    asking = worker._Asking(lambda own: [own, next(paces)])
+
+    assert [step for step in range(1, 60) if asking.due(step)] == [1, 2, 22, 23]

@@ -1,0 +1,33 @@
+"""The data path without Ray: batches of plan rows in this process, for tests, benchmarks and the held-out loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from videomac.data.batch import Batch
+from videomac.data.pairs import Recipe
+from videomac.data.plan import Plan
+from videomac.data.row_maker import RowMaker
+from videomac.data.spans import Span
+
+
+def iterate(
+    plan: Plan,
+    recipe: Recipe,
+    start: int,
+    stop: int,
+    batch_rows: int,
+    verdicts: Mapping[str, int] | None = None,
+    isolated: bool = False,
+) -> Iterator[Batch]:
+    """Rows start <= g < stop of the plan, `batch_rows` at a time; the last batch is filled up with pad rows.
+
+    `isolated` decodes in a child process, so that a clip that crashes the decoder does not end this one.
+    """
+    maker = RowMaker(plan, recipe, verdicts, isolated)
+    try:
+        for g in range(start, stop, batch_rows):
+            span = Span(g, min(batch_rows, stop - g), batch_rows)
+            yield from (Batch.collate(columns) for columns in maker.batches([span]))
+    finally:
+        maker.close()

@@ -1,0 +1,1 @@
+"""Ray Data: rows of the plan, decoded by actors, as micro-batches of one worker."""

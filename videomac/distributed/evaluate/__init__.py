@@ -1,0 +1,1 @@
+"""Label propagation as Ray tasks."""

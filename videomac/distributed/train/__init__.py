@@ -1,0 +1,1 @@
+"""Ray Train: drives one pretraining run from start, or resume, to end."""

@@ -1,0 +1,46 @@
+"""What a result was made with: commit, versions, machine. Stands in every checkpoint, export and result."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+
+from videomac.facts.shipped import PACKAGE
+
+PACKAGES = ("videomac", "torch", "timm", "ray", "av", "pyarrow", "numpy")
+
+
+@functools.cache
+def git_commit() -> str | None:
+    """Commit of the checkout that the code runs from (`+` for uncommitted changes); None for an installed wheel."""
+    root = PACKAGE.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(  # noqa: S603
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],  # noqa: S607
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that a result depends on; packages that are absent are left out."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance() -> dict[str, object]:
+    """Commit, versions and machine, as plain JSON values."""
+    machine = f"{os.cpu_count()} x {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    return {"commit": git_commit(), "versions": versions(), "machine": machine}

@@ -1,0 +1,1 @@
+"""The encoders, the decoder, and how they are built, initialised and loaded."""

@@ -1,0 +1,1 @@
+"""How a network computes on visible sites only: three backends of one protocol."""

@@ -1,0 +1,70 @@
+"""What every record is: frozen, every field documented, JSON out and in by one definition.
+
+A writer builds the record, so that a missing or misspelled field is a type error; a reader gets the record back and
+reads fields by name. NaN and infinity are written as null, because JSON has neither.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import pydantic
+
+from videomac.errors import VideomacError
+
+R = TypeVar("R", bound="Record")
+
+
+class Record(pydantic.BaseModel):
+    """One record: immutable, unknown fields refused; each field is documented in the string below it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def to_json(self, indent: int | None = None) -> bytes:
+        """UTF-8 JSON in the order of declaration; non-finite numbers become null."""
+        plain = self.model_dump_json(indent=indent, by_alias=True)  # pydantic writes NaN and infinity as null
+        return plain.encode()
+
+    def to_plain(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return json.loads(self.to_json())
+
+    @classmethod
+    def from_json(cls: type[R], content: bytes | str, origin: str, error: type[VideomacError] = VideomacError) -> R:
+        """The record in `content`.
+
+        Args:
+            content: what `to_json` wrote.
+            origin: path or URL of the file, for the message.
+            error: class of the exception.
+
+        Raises:
+            VideomacError: (or `error`) not JSON, or not this record; the message names the file and the field.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except pydantic.ValidationError as invalid:
+            found = invalid.errors(include_url=False)[0]
+            where = ".".join(map(str, found["loc"]))
+            raise error(
+                f"{origin}: not a {cls.__name__} record: {where}{': ' if where else ''}{found['msg']} "
+                f"(found {str(found.get('input'))[:40]!r})"
+            ) from invalid
+
+
+def field_table(record: type[Record]) -> str:
+    """A Markdown table of the record's fields: name, type, meaning. The docs hold these tables; a test compares."""
+    rows = ["| field | type | meaning |", "|---|---|---|"]
+    for name, field in record.model_fields.items():
+        kind = _type_text(field.annotation).replace("|", "\\|")
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        rows.append(f"| `{field.alias or name}` | {kind} | {meaning} |")
+    return "\n".join(rows)
+
+
+def _type_text(annotation: Any) -> str:
+    text = (
+        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
+    )
+    return text.replace("typing.", "").replace("NoneType", "null").replace("None", "null").rpartition("videomac.")[2]

@@ -1,0 +1,1 @@
+"""Every byte that is read or written: local folders and object stores, run folders, leases."""
