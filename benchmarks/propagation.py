@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import published
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from tests.reference import propagation as published
 from videomac import config
 from videomac.facts.presets import PRESETS
 from videomac.facts.provenance import provenance

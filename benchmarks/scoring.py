@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import published
 from PIL import Image
 
+from tests.reference import propagation as published
 from videomac.facts.provenance import provenance
 from videomac.propagation import metrics
 

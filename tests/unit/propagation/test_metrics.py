@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from benchmarks import published
+from tests.reference import propagation as published
 from videomac.propagation import metrics
 
 

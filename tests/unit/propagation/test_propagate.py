@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks import published
+from tests.reference import propagation as published
 from videomac.errors import EvaluationError
 from videomac.facts.presets import PRESETS
 from videomac.propagation import propagate as module
