@@ -23,6 +23,7 @@ from PIL import Image
 from tests.reference import propagation as published
 from videomac.facts.provenance import provenance
 from videomac.propagation import metrics
+from videomac.propagation.boundaries import boundary_f
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_LEAST = 5.0
@@ -38,7 +39,7 @@ def main() -> int:
         "shifted_by_dy3_dx2_on_multi_object"
     ]
     objects = {key: pairs for name in SEQUENCES for key, pairs in _pairs(name).items()}
-    ours, ours_s = _score(objects, metrics.jaccard, metrics.boundary_f)
+    ours, ours_s = _score(objects, metrics.jaccard, boundary_f)
     theirs, theirs_s = _score(objects, published.iou, lambda truth, found: published.f_measure(found, truth))
     apart = max(abs(scores[key] - expected[key]) for scores in (ours, theirs) for key in scores)
     row: dict[str, Any] = {

@@ -7,12 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from tests.reference import propagation as published
 from videomac.propagation import metrics
 
 
@@ -61,34 +57,6 @@ def test_official_scores_of_a_published_method(shared):
         sequences,
     )
     assert_official(*scores, expected)
-
-
-masks = hnp.arrays(bool, st.tuples(st.integers(2, 40), st.integers(2, 40)))
-
-
-@given(st.data())
-def test_boundary_f_equals_dilating_whole_images(data):
-    truth = data.draw(masks)
-    prediction = data.draw(hnp.arrays(bool, truth.shape))
-    assert metrics.boundary_f(truth, prediction) == pytest.approx(published.f_measure(prediction, truth), abs=1e-12)
-    assert metrics.jaccard(truth, prediction) == pytest.approx(published.iou(truth, prediction), abs=1e-12)
-
-
-def test_boundary_f_of_large_blobs_equals_dilating_whole_images():
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:240, :427]
-    for _ in range(4):
-        cy, cx, dy, dx = rng.integers(20, 200), rng.integers(20, 400), *rng.integers(-12, 12, 2)
-        truth = (y - cy) ** 2 + 2 * (x - cx) ** 2 < 60**2
-        prediction = (y - cy - dy) ** 2 + 2 * (x - cx - dx) ** 2 < 55**2
-        assert metrics.boundary_f(truth, prediction) == pytest.approx(published.f_measure(prediction, truth), abs=1e-12)
-
-
-def test_empty_masks():
-    empty, full = np.zeros((9, 9), bool), np.zeros((9, 9), bool)
-    full[2:5, 2:5] = True
-    assert metrics.jaccard(empty, empty) == metrics.boundary_f(empty, empty) == 1.0
-    assert metrics.jaccard(full, empty) == metrics.boundary_f(full, empty) == metrics.boundary_f(empty, full) == 0.0
 
 
 def test_void_counts_as_background():
