@@ -145,8 +145,16 @@ def _load_moments(state: TrainState, tensors: dict[str, Tensor], steps: float) -
         step_device = parameter.device if on_device else torch.device("cpu")
         state.optimizer.state[parameter] = {
             "step": torch.tensor(steps, dtype=torch.float32, device=step_device),
-            **{m: tensors[f"{name}:{m}"].to(parameter.device) for m in ("exp_avg", "exp_avg_sq")},
+            **{m: _laid_out_as(parameter, tensors[f"{name}:{m}"]) for m in ("exp_avg", "exp_avg_sq")},
         }
+
+
+def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    """Copy a moment to its parameter's device and memory layout.
+
+    AdamW's fused kernels need the same strides for both: on CUDA they refuse others, on CPU they pair the wrong elements.
+    """
+    return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 def _sha256(path: Path) -> str:

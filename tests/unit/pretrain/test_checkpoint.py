@@ -40,6 +40,37 @@ def test_training_goes_on_bit_equal_from_a_checkpoint(tmp_path):
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
+def fused(state):
+    """The same state with AdamW's fused kernel, which CUDA uses, on the CPU."""
+    groups = state.optimizer.param_groups
+    state.optimizer = torch.optim.AdamW(
+        [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in groups],
+        lr=0.0, betas=groups[0]["betas"], fused=True,
+    )  # fmt: skip
+    return state
+
+
+def test_a_channels_last_run_resumes_bit_equal_with_fused_adamw(tmp_path):
+    """Moments come back in the memory layout of their parameters, which the fused kernel relies on."""
+    settings = make_settings(train__channels_last=True, optim__blr=1.0)
+    straight = fused(make_state(settings))
+    expected = train(straight, 4)
+
+    first = fused(make_state(settings))
+    losses = train(first, 2)
+    checkpoint.save(first, tmp_path / "c")
+    second = fused(make_state(settings))
+    checkpoint.load(second, tmp_path / "c")
+    strides = [(p.stride(), second.optimizer.state[p]["exp_avg"].stride()) for p in second.online.parameters()]
+    losses += train(second, 2)
+
+    assert all(ours == theirs for theirs, ours in strides)
+    assert any(p.dim() == 4 and not p.is_contiguous() for p in second.online.parameters())
+    assert losses == expected
+    ours, theirs = second.online.state_dict(), straight.online.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
 @pytest.fixture(scope="module")
 def saved_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "c"
