@@ -17,7 +17,7 @@ from tests.integration.runs import (
     send_to_worker,
     when,
 )
-from videomac.errors import ClusterError, TrainingError
+from videomac.errors import ClusterError, DataError, TrainingError
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -106,6 +106,20 @@ def test_decode_actors_without_a_cpu_end_in_an_error_after_their_time(sample_sha
 
     (attempt,), (end,) = (events(tmp_path / "starved", kind) for kind in ("attempt", "stopped"))
     assert end["time"] - attempt["time"] < 15
+
+
+def test_a_run_whose_every_row_is_bad_ends_at_once_and_without_a_restart(sample_shards, ray_cluster, tmp_path):
+    """The gap is longer than any clip. All workers see the same counts and stop alike."""
+    from videomac.distributed.train.launch import pretrain
+
+    settings = make_settings(sample_shards, tmp_path, "bad", data__gap_s=[500.0, 501.0], train__steps=400)
+
+    with pytest.raises(DataError, match=r"200 of 200 rows \(100%\) could not be decoded \(no_pair: 200\), more than"):
+        pretrain(settings)
+
+    assert len(events(tmp_path / "bad", "attempt")) == 1
+    assert {event["reason"] for event in events(tmp_path / "bad", "bad_row")} == {"no_pair"}
+    assert events(tmp_path / "bad", "stopped")[0]["error"] == "DataError"
 
 
 def test_a_hung_worker_ends_in_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):

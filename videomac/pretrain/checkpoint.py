@@ -152,7 +152,8 @@ def _load_moments(state: TrainState, tensors: dict[str, Tensor], steps: float) -
 def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
     """Copy a moment to its parameter's device and memory layout.
 
-    AdamW's fused kernels need the same strides for both: on CUDA they refuse others, on CPU they pair the wrong elements.
+    AdamW's fused kernels need the same strides for both: on CUDA they refuse others, on CPU they
+    pair the wrong elements.
     """
     return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +12,7 @@ from videomac.pretrain.metrics import Meter
 from videomac.pretrain.step import StepReport, TrainState, train_step
 
 BAD_ROWS_FROM = 200
-"""Rows from which on `data.max_bad_share` is looked at: a few bad clips at the start say little."""
+"""Rows before `data.max_bad_share` counts: a few bad clips at the start say little."""
 
 
 @runtime_checkable
@@ -47,6 +48,10 @@ class Host(Protocol):
         """Each `log.held_out_every_steps`: figures that join the line."""
         ...
 
+    def name_bad_rows(self) -> collections.Counter[str]:
+        """Before the run ends because of them: writes down which rows were bad; their number by reason."""
+        ...
+
     def must_save_now(self) -> bool:
         """A node is about to be taken away."""
         ...
@@ -63,7 +68,7 @@ def run(state: TrainState, batches: Batches, host: Host) -> None:
     while not state.finished:
         report = train_step(state, batches)
         host.stepped(report)
-        check_bad_share(state)
+        check_bad_share(state, host)
         saving = _due(state, state.settings.checkpoint.every_steps) or state.finished or host.must_save_now()
         line: dict[str, Any] = {}
         if saving or _due(state, log.every_steps) or state.step == 1:
@@ -77,14 +82,19 @@ def run(state: TrainState, batches: Batches, host: Host) -> None:
             host.checkpoint(line)
 
 
-def check_bad_share(state: TrainState) -> None:
-    """Stops a run on data that mostly cannot be read; the counts are those of all workers, so all stop alike."""
-    share = state.bad_rows / max(state.rows_used, 1)
-    if state.rows_used >= BAD_ROWS_FROM and share > state.settings.data.max_bad_share:
+def check_bad_share(state: TrainState, host: Host) -> None:
+    """End a run whose data mostly cannot be read. The counts are those of all workers, so all of them end alike.
+
+    A run that is shorter than `BAD_ROWS_FROM` rows fails at its end if not one of them could be decoded.
+    """
+    share, limit = state.bad_rows / max(state.rows_used, 1), state.settings.data.max_bad_share
+    all_bad = state.finished and state.bad_rows >= state.extent.rows_in_run
+    if share > limit and (state.rows_used >= BAD_ROWS_FROM or all_bad):
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in host.name_bad_rows().most_common())
         raise DataError(
-            f"{state.bad_rows} of {state.rows_used} rows ({share:.0%}) could not be decoded, more than "
-            f"data.max_bad_share = {state.settings.data.max_bad_share:g}; events.jsonl names the clips and reasons; "
-            "run `videomac verify-shards` on the manifest"
+            f"{state.bad_rows} of {state.rows_used} rows ({share:.0%}) could not be decoded ({reasons}), more than "
+            f"data.max_bad_share = {limit:g}; events.jsonl names the clips; run `videomac verify-shards` on the "
+            "manifest, or raise the limit"
         )
 
 

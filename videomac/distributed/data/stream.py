@@ -44,8 +44,6 @@ SETTLED_S = 5.0
 """A window's first batches were ready before they were asked for: so long its pace says nothing."""
 BATCHES_OF_A_TASK = 4
 """Ray Data counts two for a task that runs, and keeps as much for its outputs."""
-LEAST_ROWS_FOR_SHARE = 200
-"""Rows before `data.max_bad_share` is looked at."""
 CPUS_OF_WINDOWS = 2
 """Windows whose actors are alive at a border: the one that ends and the next."""
 
@@ -86,7 +84,7 @@ class BatchStream(Iterator[Batch]):
     """Micro-batches in order, with what was counted on the way.
 
     Raises (from `next`):
-        DataError: too many rows could not be decoded, or no batch came for `data.stall_timeout_s`.
+        DataError: no batch came for `data.stall_timeout_s`.
         StorageError: the shards stay unreadable past all retries.
         ClusterError: the actors found no CPU for `data.start_timeout_s`.
     """
@@ -156,18 +154,6 @@ class BatchStream(Iterator[Batch]):
             self.bad_clips.setdefault(key, code.reason)
             if code in VERDICTS:
                 self.verdicts[key] = int(code)
-        self._check_share()
-
-    def _check_share(self) -> None:
-        rows, bad, limit = self.counters["rows"], self.counters["bad_rows"], self._settings.data.max_bad_share
-        if rows < LEAST_ROWS_FOR_SHARE or bad <= limit * rows:
-            return
-        reasons = {name[4:]: n for name, n in self.counters.items() if name.startswith("bad_") and name != "bad_rows"}
-        raise DataError(
-            f"{bad} of {rows} rows could not be decoded ({', '.join(f'{k}: {n}' for k, n in reasons.items())}), more "
-            f"than data.max_bad_share = {limit:g}; first clips: {', '.join(list(self.bad_clips)[:5])}; look at them, "
-            "or raise the limit"
-        )
 
     def ray_stats(self) -> tuple[dict[str, float], str]:
         """Ray Data's stats of the execution that feeds this rank now: as figures, and as its own text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import math
@@ -9,7 +10,6 @@ import os
 import platform
 import tempfile
 import time
-from collections import ChainMap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,6 +81,7 @@ class Worker:
         self._writers: list[Writer] = open_writers(settings, self.folder) if self.rank == 0 else []
         self._bad: list[dict[str, Any]] = []
         self._known_bad = 0
+        self._reasons: collections.Counter[str] = collections.Counter()
         self._last_saved = "none"
         self._taken_names: set[str] = set()
         self._notice: int | None = None
@@ -175,7 +176,7 @@ class Worker:
     def log(self, line: dict[str, Any], report: StepReport) -> None:
         """Metrics to every writer, bad rows of all workers to the events, figures to the driver's screen."""
         self._name_decoders()
-        self._name_bad_rows()
+        self.name_bad_rows()
         counters = summed(self._gather(self._source.counters))
         if self.rank != 0:
             return
@@ -191,12 +192,15 @@ class Worker:
             for pid in sorted(set(itertools.chain.from_iterable(self._gather(sorted(self._source.decoder_pids))))):
                 self._event("decoder", pid=pid)
 
-    def _name_bad_rows(self) -> None:
+    def name_bad_rows(self) -> collections.Counter[str]:
+        """An event for each new bad row of any worker; how many this attempt has named, by reason."""
         if self.state.bad_rows > self._known_bad:  # the count is that of all workers: all gather, or none
             self._known_bad = self.state.bad_rows
             for bad in itertools.chain.from_iterable(self._gather(self._bad)):
                 self._event("bad_row", **bad)
+                self._reasons[bad["reason"]] += 1
             self._bad = []
+        return self._reasons
 
     def draw(self, report: StepReport) -> None:
         """Rank 0's own pairs."""
@@ -220,7 +224,7 @@ class Worker:
     def checkpoint(self, line: dict[str, Any]) -> None:
         """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
         self.ledger.flush()
-        facts = self._facts | {"verdicts": dict(ChainMap(*self._gather(self._source.verdicts)))}
+        facts = self._facts | {"verdicts": dict(collections.ChainMap(*self._gather(self._source.verdicts)))}
         figures = numbers(line) | {
             "step": self.state.step,
             "rows": self.state.rows_used,
