@@ -12,7 +12,8 @@ from videomac.data.pairs import Recipe
 from videomac.data.plan import Plan
 from videomac.data.status import Code
 from videomac.facts.grid import grid_of, visible_count
-from videomac.report.page import Table, duration_text, image_data_uri, render, write_page
+from videomac.report.page import Table, image_data_uri, render, write_page
+from videomac.text import duration_text
 
 CELL = 32
 MASK_RATIO = 0.75

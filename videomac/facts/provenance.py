@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from typing import TypedDict
 
 from videomac.facts.shipped import PACKAGE
 
@@ -40,7 +41,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def provenance() -> dict[str, object]:
+class Provenance(TypedDict):
     """Commit, versions and machine, as plain JSON values."""
+
+    commit: str | None
+    versions: dict[str, str]
+    machine: str
+
+
+def provenance() -> Provenance:
+    """Return what results of this process are made with."""
     machine = f"{os.cpu_count()} x {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     return {"commit": git_commit(), "versions": versions(), "machine": machine}

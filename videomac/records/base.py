@@ -7,6 +7,7 @@ reads fields by name. NaN and infinity are written as null, because JSON has nei
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, TypeVar
 
 import pydantic
@@ -67,4 +68,5 @@ def _type_text(annotation: Any) -> str:
     text = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    return text.replace("typing.", "").replace("NoneType", "null").replace("None", "null").rpartition("videomac.")[2]
+    text = text.replace("typing.", "").replace("NoneType", "null").replace("None", "null")
+    return re.sub(r"\b(?:videomac|pydantic)\.[\w.]*\b(?=\w)", "", text)

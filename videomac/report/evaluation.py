@@ -10,7 +10,8 @@ import fsspec
 
 from videomac.errors import StorageError
 from videomac.report.charts import clip_chart, score_chart
-from videomac.report.page import Table, number_text, render, write_page
+from videomac.report.page import Table, render, write_page
+from videomac.text import number_text
 
 SHOWN_SCORES = ("J&F-Mean", "J-Mean", "F-Mean", "mIoU", "PCK@0.1", "PCK@0.2", "PCK@0.5")
 """Of all scores those in the table, which has to leave room for protocol and source; results.json has all."""

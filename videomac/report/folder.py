@@ -17,9 +17,13 @@ import fsspec
 import numpy as np
 import yaml
 
-from videomac.errors import StorageError
+from videomac.errors import StorageError, VideomacError
+from videomac.records.base import Record
+from videomac.records.provenance import MadeWith
+from videomac.records.quickstart import Results
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 PICTURES_READ = 6
 CLIPS_READ = 4
 PICTURE_ARRAYS = ("input", "visible", "online", "target")
@@ -37,12 +41,14 @@ class RunFolder:
     events: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
     """Reconstructions at up to `PICTURES_READ` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
-    results: dict[str, Any] = field(default_factory=dict)
+    results: Results = field(default_factory=Results)
     manifest: dict[str, Any] | None = None
     """Of the shards, where they lie in the run folder (the quickstart's do)."""
     ray_data_stats: str = ""
     """Ray Data's own summary of worker 0's execution, as of the last checkpoint."""
-    card: dict[str, Any] | None = None
+    card: MadeWith | None = None
+    """What the export was made with."""
+    card_text: str = ""
     evaluation: dict[str, Any] | None = None
     propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """By clip, what `evaluation/pictures/CLIP.npz` holds; of many clips the first `CLIPS_READ` by name."""
@@ -88,6 +94,10 @@ class Reader:
         value = self._parsed(name, json.loads)
         return value if isinstance(value, dict) else None
 
+    def record(self, name: str, kind: type[R]) -> R | None:
+        """A file's record, else None."""
+        return self._parsed(name, lambda text: kind.from_json(text, name))
+
     def text(self, name: str) -> str:
         """A file's text, else an empty one."""
         return self._parsed(name, str) or ""
@@ -130,7 +140,7 @@ class Reader:
             return None
         try:
             return parse(content.decode("utf-8"))
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, yaml.YAMLError, VideomacError) as error:
             self.unreadable.append(f"{name}: {' '.join(str(error).split())}")
             return None
 
@@ -160,10 +170,11 @@ def read_run(folder: str, **storage_options: Any) -> RunFolder:
         metrics=_by_step(reader.lines("metrics.jsonl")),
         events=reader.lines("events.jsonl"),
         pictures=_pictures(reader),
-        results=reader.json("results.json") or {},
+        results=reader.record("results.json", Results) or Results(),
         manifest=reader.json("shards/manifest.json"),
         ray_data_stats=reader.text("ray_data_stats.txt"),
-        card=reader.json("export/card.json"),
+        card=reader.record("export/card.json", MadeWith),
+        card_text=reader.text("export/card.json"),
         evaluation=reader.json("evaluation/results.json"),
         propagations=_propagations(reader),
     )

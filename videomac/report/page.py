@@ -11,7 +11,7 @@ import base64
 import functools
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,10 @@ from PIL import Image
 
 from videomac import __version__
 from videomac.errors import StorageError
+from videomac.text import duration_text, is_number, number_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-DASH = "\u2013"
-"""Stands where a value is missing."""
 
 
 @dataclass(frozen=True)
@@ -47,46 +45,13 @@ class Table:
 
     def numeric(self, column: int) -> bool:
         """Whether every value of the column is a number or missing."""
-        return all(row[column] is None or _is_number(row[column]) for row in self.rows)
+        return all(row[column] is None or is_number(row[column]) for row in self.rows)
 
     def text(self, row: int, column: int) -> str:
         """A cell as it is shown."""
         value = self.rows[row][column]
-        sign = "+" if column in self.signed and _is_number(value) and value > 0 else ""
+        sign = "+" if column in self.signed and is_number(value) and value > 0 else ""
         return sign + number_text(value, self.digits[column] if self.digits else None)
-
-
-def number_text(value: Any, digits: int | None = None) -> str:
-    """A value as text: `digits` decimals, thousands separated by thin spaces, a true minus sign; None is a dash."""
-    if value is None:
-        return DASH
-    if not _is_number(value):
-        return str(value)
-    if digits is None:
-        text = f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:,.4g}"
-    else:
-        text = f"{value:,.{digits}f}"
-    return text.replace(",", "\u202f").replace("-", "\u2212")
-
-
-def duration_text(seconds: float | None) -> str:
-    """Seconds as `0.42 s`, `42 s`, `3 min 05 s` or `2 h 05 min`; None is a dash."""
-    if seconds is None:
-        return DASH
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def origin_text(made: Mapping[str, Any]) -> str:
-    """What a result was made with (`config_hash` and the keys of `config.provenance`), in one line."""
-    parts = [f"{key.replace('_', ' ')} {made[key]}" for key in ("config_hash", "commit", "machine") if made.get(key)]
-    return " · ".join(parts + [f"{name} {version}" for name, version in (made.get("versions") or {}).items()])
 
 
 def render(template: str, **context: Any) -> str:
@@ -141,10 +106,6 @@ def figure_data_uri(figure: Figure) -> str:
     from videomac.report.figures import themed_svg
 
     return "data:image/svg+xml;base64," + base64.b64encode(themed_svg(figure).encode("utf-8")).decode("ascii")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 @functools.cache

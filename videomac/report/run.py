@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 
 from videomac.report import charts
 from videomac.report.folder import RunFolder, read_run
-from videomac.report.page import Table, duration_text, number_text, origin_text, render, write_page
+from videomac.report.page import Table, render, write_page
 from videomac.report.pictures import Propagation, propagation, reconstructions
 from videomac.report.scores import Scores, read_scores
 from videomac.report.summary import counts, ms_per_pair
+from videomac.text import duration_text, number_text, origin_text
 
 EVENTS_SHOWN = 100
 COUNTED_EVENTS = {"bad_row"}
@@ -53,8 +53,8 @@ def _context(run: RunFolder) -> dict[str, Any]:
         "ms_per_pair": Table(["part", "ms per pair"], list(ms_per_pair(run).items()), digits=(None, 1)),
         "counts": Table(["what", "count"], list(counts(run).items())),
         "events": _events_table(run),
-        "origin": origin_text(run.results or run.card or {}),
-        "card_text": json.dumps(run.card, indent=2) if run.card else "",
+        "origin": origin_text(run.card if run.card and not run.results.config_hash else run.results),
+        "card_text": run.card_text,
     }
 
 
@@ -146,7 +146,7 @@ def _propagations(run: RunFolder, scores: Scores | None) -> list[Propagation]:
 
 
 def _stages_table(run: RunFolder) -> Table:
-    latest, first = run.results.get("stages_s", {}), run.results.get("first_stages_s", {})
+    latest, first = run.results.stages_s, run.results.first_stages_s
     rows: list[Sequence[Any]] = [[name, first.get(name, seconds), seconds] for name, seconds in latest.items()]
     if rows:
         rows.append(["together", sum(row[1] for row in rows), sum(row[2] for row in rows)])

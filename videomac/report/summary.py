@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
+from videomac.records.quickstart import FeatureScores, Summary
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.scores import read_scores
 
 
-def summarise(run_folder: str) -> dict[str, Any]:
-    """Plain JSON values: `training`, `ms_per_pair`, `data` (counts) and `features` (scores of each set by clip).
+def summarise(run_folder: str) -> Summary:
+    """Return the numbers of a run folder.
 
     Raises:
         StorageError: there is no such folder.
@@ -20,12 +20,12 @@ def summarise(run_folder: str) -> dict[str, Any]:
     run = read_run(run_folder)
     scores = read_scores(run.evaluation)
     keys = ("step", "rows", "loss", "loss_online", "loss_target", "loss_consistency", "wait_share_total")
-    return {
-        "training": {key: run.last(key) for key in keys if run.last(key) is not None} | _speed(run),
-        "ms_per_pair": ms_per_pair(run),
-        "data": counts(run),
-        "features": scores.summary() if scores else [],
-    }
+    return Summary(
+        training={key: run.last(key) for key in keys if run.last(key) is not None} | _speed(run),
+        ms_per_pair=ms_per_pair(run),
+        data=counts(run),
+        features=tuple(FeatureScores.model_validate(row) for row in scores.summary()) if scores else (),
+    )
 
 
 DATA_PATH = {

@@ -1,104 +1,107 @@
 """The page of a sweep: its trials as a table, the best one named, scores over the values that were tried.
 
-Reads `results.json` of the sweep's folder: `name`, `metric`, `best` (name of a trial), `trials` (each `name`, `values`
-by dotted key, `status`, `error`, `scores`, `run_folder`, `seconds`), and what it was made with.
+It is drawn from the sweep's `results.json` (`records.sweep.Results`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from videomac.errors import StorageError
+from videomac.records.sweep import Results, Trial
 from videomac.report.figures import BLUE, INK, new_figure, titled
 from videomac.report.folder import Reader
-from videomac.report.page import Table, duration_text, figure_data_uri, number_text, origin_text, render, write_page
+from videomac.report.page import Table, figure_data_uri, render, write_page
+from videomac.text import duration_text, number_text, origin_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Value = float | str
+"""A tried value as the charts place it: a number, or the text of anything else."""
+OTHER_SCORES_SHOWN = 4
 
-def write_sweep_report(sweep_folder: str, **storage_options: Any) -> str:
-    """Writes `report.html` into a sweep's folder (local or URL), finished or not; returns its path.
+
+def write_sweep_report(sweep_folder: str) -> str:
+    """Write `report.html` into the folder of a sweep (local or URL), finished or not, and return its path.
 
     Raises:
-        StorageError: there is no such folder, it holds no results of a sweep, or it cannot be written.
+        StorageError: there is no such folder, it holds no results of a sweep, or the page cannot be written.
     """
-    sweep = Reader(sweep_folder, **storage_options).json("results.json")
-    if sweep is None or "trials" not in sweep:
-        raise StorageError(f"{sweep_folder}/results.json: no results of a sweep; `videomac tune` writes them")
-    html = render("sweep.html.j2", **_context(sweep))
-    return write_page(f"{sweep_folder.rstrip('/')}/report.html", html, **storage_options)
+    content = Reader(sweep_folder).bytes("results.json")
+    if content is None:
+        raise StorageError(f"{sweep_folder}/results.json: not there; videomac tune writes it after the last trial")
+    sweep = Results.from_json(content, f"{sweep_folder}/results.json", StorageError)
+    return write_page(f"{sweep_folder.rstrip('/')}/report.html", render("sweep.html.j2", **_context(sweep)))
 
 
-def _context(sweep: dict[str, Any]) -> dict[str, Any]:
-    sweep = {**sweep, "trials": [{**trial, "values": _plain(trial["values"])} for trial in sweep["trials"]]}
-    trials, metric = sweep["trials"], sweep["metric"]
-    axes = _axes(trials)
-    scored = [trial for trial in trials if metric in trial["scores"]]
+def _context(sweep: Results) -> dict[str, object]:
+    axes = _axes(sweep.trials)
+    scored = [trial for trial in sweep.trials if sweep.metric in trial.scores]
     return {
-        "name": sweep["name"],
-        "metric": metric,
+        "name": sweep.name,
+        "metric": sweep.metric,
         "tiles": _tiles(sweep, scored),
-        "best": next((trial for trial in scored if trial["name"] == sweep.get("best")), None),
+        "best": next((trial for trial in scored if trial.name == sweep.best), None),
         "table": _table(sweep, list(axes)),
-        "heat_map": _heat_map(scored, metric, axes),
-        "key_charts": [_key_chart(scored, metric, key, values) for key, values in axes.items() if scored],
-        "failed": [trial for trial in trials if trial.get("error")],
+        "heat_map": _heat_map(scored, sweep.metric, axes),
+        "key_charts": [_key_chart(scored, sweep.metric, key, values) for key, values in axes.items() if scored],
+        "failed": [trial for trial in sweep.trials if trial.error],
         "origin": origin_text(sweep),
     }
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with lists as text, so that they can be compared and looked up."""
-    return {key: value if isinstance(value, (int, float)) else str(value) for key, value in values.items()}
+def _tried(trial: Trial, key: str) -> Value | None:
+    """A trial's value of a key, None if it has none; lists become text, so that they can be compared and looked up."""
+    value = trial.values.get(key)
+    return value if value is None or isinstance(value, (int, float)) else str(value)
 
 
-def _axes(trials: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _axes(trials: Sequence[Trial]) -> dict[str, list[Value]]:
     """Every key that was varied, with its values in order."""
-    found: dict[str, set[Any]] = {}
+    found: dict[str, set[Value]] = {}
     for trial in trials:
-        for key, value in trial["values"].items():
-            found.setdefault(key, set()).add(value)
+        for key in trial.values:
+            if (value := _tried(trial, key)) is not None:
+                found.setdefault(key, set()).add(value)
     return {key: sorted(values, key=_order) for key, values in found.items()}
 
 
-def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers by size, before everything else by name."""
-    number = isinstance(value, (int, float))
-    return not number, value if number else str(value)
+def _order(value: Value) -> tuple[bool, float, str]:
+    """Numbers by size, then everything else by name."""
+    return (True, 0.0, value) if isinstance(value, str) else (False, value, "")
 
 
-def _tiles(sweep: dict[str, Any], scored: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    metric = sweep["metric"]
-    values = [trial["scores"][metric] for trial in scored]
-    seconds = sum(trial.get("seconds") or 0.0 for trial in sweep["trials"])
+def _tiles(sweep: Results, scored: Sequence[Trial]) -> list[tuple[str, ...]]:
+    values = [trial.scores[sweep.metric] for trial in scored]
+    seconds = sum(trial.seconds or 0.0 for trial in sweep.trials)
     tiles: list[tuple[str, ...]] = []
     if values:
-        tiles.append((number_text(max(values), 3), f"best {metric}", "good"))
-        tiles.append((number_text(max(values) - min(values), 3), "from the worst to the best"))
-    return [*tiles, (str(len(sweep["trials"])), "trials"), (duration_text(seconds), "all trials together")]
+        tiles.append((number_text(max(values), 3), f"best {sweep.metric}", "good"))
+        tiles.append((number_text(max(values) - min(values), 3), "between the best and the worst"))
+    return [*tiles, (str(len(sweep.trials)), "trials"), (duration_text(seconds), "all trials together")]
 
 
-def _table(sweep: dict[str, Any], keys: Sequence[str]) -> Table:
-    others = sorted({score for trial in sweep["trials"] for score in trial["scores"]} - {sweep["metric"]})
-    measures = [sweep["metric"], *others[:4]]
+def _table(sweep: Results, keys: Sequence[str]) -> Table:
+    others = sorted({score for trial in sweep.trials for score in trial.scores} - {sweep.metric})
+    measures = [sweep.metric, *others[:OTHER_SCORES_SHOWN]]
     rows = [
         [
-            trial["name"],
-            *(trial["values"].get(key) for key in keys),
-            *(trial["scores"].get(measure) for measure in measures),
-            trial["status"],
+            trial.name,
+            *(_tried(trial, key) for key in keys),
+            *(trial.scores.get(measure) for measure in measures),
+            trial.status,
         ]
-        for trial in sweep["trials"]
+        for trial in sweep.trials
     ]
     digits = (None, *(None for _ in keys), *(4 for _ in measures), None)
-    strong = frozenset(i for i, trial in enumerate(sweep["trials"]) if trial["name"] == sweep.get("best"))
+    strong = frozenset(i for i, trial in enumerate(sweep.trials) if trial.name == sweep.best)
     return Table(["trial", *keys, *measures, "status"], rows, digits=digits, strong=strong)
 
 
-def _heat_map(scored: Sequence[dict[str, Any]], metric: str, axes: dict[str, list[Any]]) -> str | None:
-    """Mean score at each pair of values, where exactly two keys were varied; the best pair is framed."""
+def _heat_map(scored: Sequence[Trial], metric: str, axes: Mapping[str, Sequence[Value]]) -> str | None:
+    """Mean score at each pair of values, if exactly two keys were varied; the best pair is framed."""
     varied = [(key, values) for key, values in axes.items() if len(values) > 1]
     if not scored or len(varied) != 2:
         return None
@@ -131,16 +134,17 @@ def _cell(chart: Axes, x: int, y: int, value: float, share: float, framed: bool)
     chart.text(x, y, number_text(value, 3), ha="center", va="center", fontsize=10, color=INK)
 
 
-def _mean(scored: Sequence[dict[str, Any]], metric: str, where: dict[str, Any]) -> float | None:
-    found = [t["scores"][metric] for t in scored if all(t["values"].get(k) == v for k, v in where.items())]
+def _mean(scored: Sequence[Trial], metric: str, where: Mapping[str, Value]) -> float | None:
+    found = [t.scores[metric] for t in scored if all(_tried(t, key) == value for key, value in where.items())]
     return sum(found) / len(found) if found else None
 
 
-def _key_chart(scored: Sequence[dict[str, Any]], metric: str, key: str, values: Sequence[Any]) -> tuple[str, str]:
-    """Every trial as a dot over one key's values, the mean at each value as a line."""
+def _key_chart(scored: Sequence[Trial], metric: str, key: str, values: Sequence[Value]) -> tuple[str, str]:
+    """Every trial as a dot over the values of one key, and the mean at each value as a line."""
     figure, (chart,) = new_figure(5.0, 2.8)
     places = {value: place for place, value in enumerate(values)}
-    dots = [(places[trial["values"][key]], trial["scores"][metric]) for trial in scored if key in trial["values"]]
+    tried = [(_tried(trial, key), trial.scores[metric]) for trial in scored]
+    dots = [(places[value], score) for value, score in tried if value is not None]
     chart.scatter(*zip(*dots, strict=True), s=16, color=BLUE, alpha=0.7, linewidth=0)
     means = [(place, _mean(scored, metric, {key: value})) for value, place in places.items()]
     chart.plot(*zip(*[(x, y) for x, y in means if y is not None], strict=True), color=BLUE, linewidth=1.4)

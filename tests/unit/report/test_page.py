@@ -16,6 +16,7 @@ from PIL import Image
 
 from videomac.errors import StorageError
 from videomac.report import figures, page
+from videomac.text import DASH
 
 CHILD = """{% extends "base.html.j2" %}{% import "ui.html.j2" as ui with context %}
 {% block header %}<h1>{{ name }}</h1>{% endblock %}
@@ -38,7 +39,7 @@ def test_a_page_escapes_its_values_and_lists_its_sections(child: str) -> None:
     assert '<a href="#scores">The scores</a>' in html
     assert '<section id="scores">' in html
     assert '<td class="number">0.250</td>' in html
-    assert f'<td class="number">{page.DASH}</td>' in html
+    assert f'<td class="number">{DASH}</td>' in html
     assert '<td class="text">b</td>' in html
 
 
@@ -51,36 +52,6 @@ def test_a_page_loads_nothing(child: str) -> None:
 def test_a_missing_value_is_a_mistake_not_a_blank(child: str) -> None:
     with pytest.raises(jinja2.UndefinedError):
         page.render(child, table=page.Table(["a"], [[1]]))
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "text"),
-    [
-        (None, 3, page.DASH),
-        (1234567, None, "1\u202f234\u202f567"),
-        (-0.5, 2, "\u22120.50"),
-        (np.float32(0.125), 3, "0.125"),
-        (True, 2, "True"),
-        ("as-is", 2, "as-is"),
-    ],
-)
-def test_numbers(value: object, digits: int | None, text: str) -> None:
-    assert page.number_text(value, digits) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, page.DASH),
-        (0.042, "0.042 s"),
-        (42.4, "42 s"),
-        (185, "3 min 05 s"),
-        (7500, "2 h 05 min"),
-        (59.7, "1 min 00 s"),
-    ],
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert page.duration_text(seconds) == text
 
 
 def test_a_png_keeps_every_pixel() -> None:

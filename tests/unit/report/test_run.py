@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from videomac.errors import StorageError
+from videomac.records.quickstart import Summary
 from videomac.report import charts
 from videomac.report.folder import read_run
 from videomac.report.run import write_run_report
@@ -159,11 +160,11 @@ def test_a_long_run_has_a_page_as_small_as_a_short_one(tmp_path: Path) -> None:
 
 def test_the_summary_has_the_numbers_of_the_whole_line(make_run: Callable[[], Path]) -> None:
     found = summarise(str(make_run()))
-    assert found["training"]["rows"] == 6400
-    assert found["data"]["pairs not read: no pair"] == 2
-    assert found["data"]["clips with a pair that could not be read"] == 1
-    assert found["data"]["restarts"] == 1
-    parts = found["ms_per_pair"]
+    assert found.training["rows"] == 6400
+    assert found.data["pairs not read: no pair"] == 2
+    assert found.data["clips with a pair that could not be read"] == 1
+    assert found.data["restarts"] == 1
+    parts = found.ms_per_pair
     assert parts["training"] == pytest.approx(parts["of that waiting for data"] + parts["of that computing"])
-    assert [row["label"] for row in found["features"]] == ["pretrained", "random init", "mean colour"]
-    assert json.loads(json.dumps(found)) == found
+    assert [row.label for row in found.features] == ["pretrained", "random init", "mean colour"]
+    assert Summary.from_json(found.to_json(), "results.json") == found

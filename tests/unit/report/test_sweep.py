@@ -52,5 +52,8 @@ def test_one_key_has_no_heat_map_and_no_score_no_chart(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"results\.json: no results of a sweep"):
+    with pytest.raises(StorageError, match=r"results\.json: not there; videomac tune writes it"):
+        write_sweep_report(str(tmp_path))
+    (tmp_path / "results.json").write_text('{"stages_s": {}}')
+    with pytest.raises(StorageError, match=r"results\.json: not a Results record: name: Field required"):
         write_sweep_report(str(tmp_path))

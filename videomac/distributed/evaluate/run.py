@@ -21,7 +21,6 @@ from ray.exceptions import RayError
 from videomac import config
 from videomac.distributed.cluster import connected
 from videomac.distributed.evaluate.pictures import draw_all
-from videomac.distributed.train.board import clock
 from videomac.errors import EvaluationError
 from videomac.evaluation import results
 from videomac.evaluation.candidates import Row, plan_rows
@@ -32,6 +31,7 @@ from videomac.propagation import features, summary, tasks
 from videomac.propagation.clips import Clip
 from videomac.propagation.tasks import ClipResult
 from videomac.report.evaluation import write_evaluation_report
+from videomac.text import clock
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from videomac.text import clock
+
 REFRESH_S = 0.5
 PLAIN_LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines."""
@@ -110,13 +112,6 @@ def line(figures: dict[str, Any]) -> str:
     if "probe" in figures:
         parts.append(f"probe {figures['probe']}")
     return " | ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds as people write them."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 @contextlib.contextmanager
