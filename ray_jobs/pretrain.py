@@ -15,9 +15,9 @@ from videomac.cli import job
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `videomac pretrain`; returns the exit code."""
     with job("pretrain", argv) as config:
-        from videomac.distributed.pipeline import train_backbone  # here, so that --help and errors come at once
+        from videomac.distributed.pipeline import run_pipeline  # here, so that --help and errors come at once
 
-        train_backbone(config)
+        run_pipeline(config)
     return 0
 
 

@@ -1,31 +1,96 @@
-"""`videomac pretrain`: from shards to what people take away, a backbone that others load and the page of its run."""
+"""One pipeline: train, export, evaluate, report. It serves the quickstart, `videomac pretrain` and a sweep's trials."""
 
 from __future__ import annotations
 
-import fsspec
+import dataclasses
+from collections.abc import Callable, Mapping
 
-from videomac.config import Export, Pretrain
+from videomac.config import BuildShards, Evaluate, Export, Pretrain, Quickstart
+from videomac.distributed.cluster import connected
+from videomac.distributed.evaluate.run import evaluate
+from videomac.distributed.stages import QuickstartStages, Stages
 from videomac.distributed.train.launch import RunResult, pretrain
+from videomac.distributed.train.probe import BEST, best
 from videomac.pretrain.export import export
+from videomac.report.hero import hero_picture
 from videomac.report.run import write_run_report
+from videomac.storage.run_folder import RunFolder
+from videomac.storage.storage import Storage
+
+HERO = "hero.png"
+"""The quickstart's wide picture, which the README shows."""
 
 
-def train_backbone(settings: Pretrain) -> RunResult:
-    """Trains the run to its end, then writes `export/` (as `videomac export` does) and `report.html` into its folder.
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a pipeline came to."""
 
-    A finished run that has both is left as it is.
+    run: RunResult
+    scores: Mapping[str, float]
+    """Of the export, by name, and `probe` where the best probed checkpoint was exported; empty without evaluation."""
+
+
+def run_pipeline(
+    training: Pretrain,
+    evaluation: Evaluate | None = None,
+    *,
+    best_probed: bool = False,
+    stages: Stages | None = None,
+    report: Callable[[str], str] = write_run_report,
+) -> Outcome:
+    """Train a run to its end, write `export/` into its folder, evaluate, and write `report.html`.
+
+    Without an evaluation, a run that is finished, exported and reported is left as it is.
+
+    Args:
+        training: the run.
+        evaluation: how the export is scored; None: not at all.
+        best_probed: export the checkpoint that the run's own probes scored highest, where there is one, instead of
+            the last.
+        stages: what runs the stages; None: nothing is shown or timed.
+        report: writes the page of a run folder and returns its path.
 
     Raises:
-        ExportError: the exported network's features differ from the trained one's.
+        ExportError: the features of the exported network differ from those of the trained one.
         ConfigError, ClusterError, CheckpointError, DataError, StorageError, TrainingError: as `launch.pretrain`.
+        EvaluationError: as `evaluate`.
     """
-    run = pretrain(settings)
-    if not (run.was_finished and _exists(f"{run.folder}/export/card.json") and _exists(f"{run.folder}/report.html")):
-        export(Export(checkpoint=run.folder, out=f"{run.folder}/export"))
-        print(f"report: {write_run_report(run.folder)}", flush=True)
-    return run
+    stages, folder = stages or Stages(), f"{training.run.storage}/{training.run.name}"
+    run = stages.run("pretrain", pretrain, training)
+    if evaluation is None and run.was_finished and _is_complete(folder):
+        return Outcome(run, {})
+    probed = best(RunFolder(training.run.storage, training.run.name)) if best_probed else None
+    checkpoint = f"{folder}/{BEST}/{probed['name']}" if probed else run.checkpoint
+    stages.run("export", export, Export(checkpoint=checkpoint, out=f"{folder}/export"))
+    scores = stages.run("evaluate", evaluate, evaluation)["scores"] if evaluation else {}
+    print(f"report: {stages.run('report', report, folder)}", flush=True)
+    return Outcome(run, scores | {"probe": probed["score"]} if probed else scores)
 
 
-def _exists(url: str) -> bool:
-    filesystem, path = fsspec.core.url_to_fs(url)
-    return filesystem.exists(path)
+def run_quickstart(config: Quickstart, build_shards: Callable[[BuildShards], object]) -> Outcome:
+    """Build shards, then run the whole pipeline on them, in one run folder.
+
+    Args:
+        config: all stages.
+        build_shards: builds the shards; given by the caller, because `shards` knows this room and not the reverse.
+
+    Raises:
+        ConfigError: the run folder holds the shards or weights of another configuration.
+        VideomacError: as the stages.
+    """
+    stages = QuickstartStages(config, count=5)
+
+    def report(folder: str) -> str:
+        stages.summarise()
+        if picture := hero_picture(folder, f"{folder}/{HERO}"):
+            print(f"picture: {picture}", flush=True)
+        return write_run_report(folder)
+
+    with connected():
+        stages.run("shards", build_shards, config.shards)
+        return run_pipeline(config.pretrain, config.evaluate, stages=stages, report=report)
+
+
+def _is_complete(folder: str) -> bool:
+    files = Storage(folder)
+    return files.exists("export/card.json") and files.exists("report.html")

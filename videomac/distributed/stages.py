@@ -1,101 +1,121 @@
-"""The stages of a whole line in one run folder: shown, timed, and written to its `results.json`.
+"""The stages of a pipeline. A quickstart's are shown, timed and written to its `results.json`.
 
-A run folder belongs to one configuration. Begun again with the same one, each stage keeps what it finished (and says
-so itself); with another one the differing keys are printed, and only evaluation settings may differ.
+The run folder of a quickstart belongs to one configuration. Started again with the same one, each stage keeps what it
+has finished; with another one the differing keys are printed, and only those of the evaluation may differ.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
-from videomac.config import Quickstart, differing_keys, read_yaml
+import yaml
+
+from videomac.config import Quickstart, differing_keys
 from videomac.errors import ConfigError
 from videomac.facts.provenance import provenance
-from videomac.report.page import write_bytes
+from videomac.records.quickstart import Results
+from videomac.report.summary import summarise
+from videomac.storage.run_folder import RunFolder
 
+P = ParamSpec("P")
 T = TypeVar("T")
 START_OVER = "make demo FRESH=1 (or: videomac quickstart --fresh)"
+CONFIG, RESULTS = "quickstart.yaml", "results.json"
 
 
 class Stages:
-    """Runs the stages of a quickstart, one line before and after each.
+    """Runs the stages of a pipeline, nothing more."""
+
+    def run(self, name: str, stage: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ARG002 (subclass)
+        """Call `stage` with its arguments and return what it returns."""
+        return stage(*args, **kwargs)
+
+
+class QuickstartStages(Stages):
+    """Runs the stages of a quickstart with a line before and after each, and records their seconds.
 
     Raises:
-        ConfigError: the run folder holds another configuration's shards or weights.
+        ConfigError: the run folder holds the shards or weights of another configuration.
     """
 
     def __init__(self, config: Quickstart, count: int) -> None:
-        self.config, self.count = config, count
-        self.folder = Path(config.pretrain.run.storage) / config.pretrain.run.name
-        self.seconds: dict[str, float] = {}
-        self._results: dict[str, Any] = {}
-        if config.fresh:
-            _move_aside(self.folder)
-        self._claim()
+        self.count, self.folder = count, claim(config)
+        self.results = Results(config_hash=config.config_hash(), **provenance())
 
-    def run(self, name: str, stage: Callable[[Any], T], argument: Any) -> T:
-        """Calls `stage(argument)` between two lines on the screen, and keeps its seconds."""
-        print(f"[{len(self.seconds) + 1}/{self.count}] {name} ...", flush=True)
-        begin = time.perf_counter()
-        outcome = stage(argument)
-        self.seconds[name] = time.perf_counter() - begin
-        self._record()
-        print(f"[{len(self.seconds)}/{self.count}] {name}: {self.seconds[name]:.1f} s", flush=True)
+    def run(self, name: str, stage: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `stage` between two lines on the screen and add its seconds to the results."""
+        place = f"[{len(self.results.stages_s) + 1}/{self.count}] {name}"
+        print(f"{place} ...", flush=True)
+        start = time.perf_counter()
+        outcome = stage(*args, **kwargs)
+        seconds = time.perf_counter() - start
+        self._write(self.results.model_copy(update={"stages_s": self.results.stages_s | {name: seconds}}))
+        print(f"{place}: {seconds:.1f} s", flush=True)
         return outcome
 
-    def discard(self, name: str) -> None:
-        """Removes a stage's folder below the run folder, so that it is made anew."""
-        shutil.rmtree(self.folder / name, ignore_errors=True)
+    def summarise(self) -> None:
+        """Add the run's own numbers to the results."""
+        self._write(self.results.model_copy(update=dict(summarise(self.folder.url))))
 
-    def finish(self, **results: Any) -> None:
-        """Writes what the run came to into `results.json`, beside the seconds of the stages."""
-        self._results = results
-        self._record()
-
-    def _record(self) -> None:
-        """A kept stage takes no time: `first_stages_s` holds the seconds of the run that did each stage's work."""
-        path = self.folder / "results.json"
-        first = self.seconds | _read_json(path).get("first_stages_s", {})
-        made_with = {"config_hash": self.config.config_hash(), **provenance()}
-        record = {"stages_s": self.seconds, "first_stages_s": first, **self._results, **made_with}
-        write_bytes(str(path), json.dumps(record, indent=2, default=str).encode())
-
-    def _claim(self) -> None:
-        record = self.folder / "quickstart.yaml"
-        current = self.config.model_dump(mode="json", exclude={"fresh"})
-        if record.exists():
-            old = {key: value for key, value in read_yaml(str(record)).items() if key != "fresh"}
-            self._compare(old, current)
-            print(
-                f"{self.folder} exists: finished shards and weights are kept; to start over: {START_OVER}", flush=True
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(str(record), self.config.to_yaml().encode())
-
-    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        changed = differing_keys(old, new)
-        for line in changed:
-            print(f"changed: {line}", flush=True)
-        if any(not line.startswith("evaluate.") for line in changed):
-            raise ConfigError(
-                f"{self.folder} was made with another configuration ({len(changed)} keys differ: "
-                f"{'; '.join(changed)}); to start over: {START_OVER}"
-            )
+    def _write(self, results: Results) -> None:
+        """A stage that finds its work done takes no time: `first_stages_s` keeps the seconds of the run that did it."""
+        before = self.folder.read(RESULTS)
+        first = Results.from_json(before, f"{self.folder.url}/{RESULTS}").first_stages_s if before else {}
+        self.results = results.model_copy(update={"first_stages_s": results.stages_s | first})
+        self.folder.write(RESULTS, self.results.to_json(indent=2))
 
 
-def _move_aside(folder: Path) -> None:
-    if not folder.exists():
+def claim(config: Quickstart) -> RunFolder:
+    """Make the run folder this configuration's own and drop the evaluation in it, which is done again every time.
+
+    Raises:
+        ConfigError: the folder holds the shards or weights of another configuration.
+    """
+    folder = RunFolder(config.pretrain.run.storage, config.pretrain.run.name)
+    if config.fresh:
+        _move_aside(folder)
+    before = folder.read(CONFIG)
+    if before is not None:
+        _refuse_another(config, before)
+        print(f"{config.folder} exists: finished shards and weights are kept; to start over: {START_OVER}", flush=True)
+    folder.write(CONFIG, config.to_yaml().encode())
+    discard(folder, "evaluation")
+    return folder
+
+
+def discard(folder: RunFolder, part: str) -> None:
+    """Remove a stage's files from the run folder, so that the stage makes them again."""
+    for name in folder.names(part):
+        folder.remove(f"{part}/{name}")
+
+
+def _refuse_another(config: Quickstart, before: bytes) -> None:
+    old, new = yaml.safe_load(before), config.model_dump(mode="json")
+    changed = differing_keys({**old, "fresh": config.fresh}, new)
+    for line in changed:
+        print(f"changed: {line}", flush=True)
+    if any(not line.startswith("evaluate.") for line in changed):
+        raise ConfigError(
+            f"{config.folder} was made with another configuration ({len(changed)} keys differ: "
+            f"{'; '.join(changed)}); to start over: {START_OVER}"
+        )
+
+
+def _move_aside(folder: RunFolder) -> None:
+    if folder.local is None:
+        raise ConfigError(
+            f"fresh: {folder.url} is in an object store and cannot be moved aside; choose another pretrain.run.name"
+        )
+    if not folder.local.exists():
         return
-    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{folder.name}.{n}").exists())
-    aside = folder.with_name(f"{folder.name}.{number}")
-    folder.rename(aside)
+    aside = _free_name(folder.local)
+    folder.local.rename(aside)
     print(f"moved the old run aside: {aside}", flush=True)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _free_name(folder: Path) -> Path:
+    candidates = (folder.with_name(f"{folder.name}.{n}") for n in range(1, 10_000))
+    return next(candidate for candidate in candidates if not candidate.exists())

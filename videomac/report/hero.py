@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videomac.errors import StorageError
 from videomac.report.figures import INK, MUTED
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.page import write_bytes
@@ -50,17 +49,18 @@ class Row:
         return self.unit + HEAD * bool(self.heading) + 0.24 * bool(self.captions) + GAP
 
 
-def hero_picture(run_folder: str, out_png: str) -> str:
-    """Draws reconstructions and propagated masks of a finished run into a PNG of 1800 pixels' width; returns its path.
+def hero_picture(run_folder: str, out_png: str) -> str | None:
+    """Draw reconstructions and propagated masks of a run into a PNG 1800 pixels wide.
+
+    Returns its path, or None where the run has neither reconstructions nor propagation pictures.
 
     Raises:
-        StorageError: the folder has neither reconstructions nor propagation pictures yet, or a place is not readable
-            or writable.
+        StorageError: there is no such folder, or the picture cannot be written.
     """
     run = read_run(run_folder)
     rows = [*_reconstruction_rows(run), *_propagation_rows(run, read_scores(run.evaluation))]
     if not rows:
-        raise StorageError(f"{run_folder}: no pictures yet; expected pictures/*.npz or evaluation/pictures/*.npz")
+        return None
     stream = io.BytesIO()
     _draw(rows).savefig(stream, format="png", dpi=DPI, facecolor="white")
     write_bytes(out_png, stream.getvalue())
