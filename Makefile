@@ -7,10 +7,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH ?=
 
-.PHONY: demo test test-unit test-integration test-slow test-all lint setup setup-dev minkowski clean
+.PHONY: demo readme-picture test test-unit test-integration test-slow test-all lint setup setup-dev minkowski clean
 
 demo: setup
 	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
+
+# The picture at the top of the README is the one that the demo leaves in its run folder.
+HERO := runs/quickstart/hero.png
+
+readme-picture: $(HERO)
+	cp $(HERO) docs/images/hero.png
+
+$(HERO):
+	@$(MAKE) demo
 
 # Two processes side by side, one thread each; the tests of a file stay together and share its cluster and servers.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
