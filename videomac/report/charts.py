@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from videomac.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, legend, new_figure, titled
 from videomac.report.folder import RunFolder
@@ -41,15 +42,15 @@ NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
 
 
 def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Centred Gaussian mean over neighbours, `sigma` in places; at the ends, over those there are.
+    """Return the Gaussian mean over neighbours, `sigma` in places, of the finite values; NaN where there is none near.
 
-    Non-finite values take no part.
+    Both the values and their number are smoothed with zeros beyond the ends, so that the quotient is a mean of what is
+    there.
     """
-    reach = min(int(np.ceil(3 * sigma)), len(values))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
     known = np.isfinite(values)
     total, weight = (
-        np.convolve(part, kernel)[reach : reach + len(values)] for part in (np.where(known, values, 0.0), known * 1.0)
+        gaussian_filter1d(part, max(sigma, 1e-9), mode="constant", truncate=3.0)
+        for part in (np.where(known, values, 0.0), known.astype(np.float64))
     )
     return np.divide(total, weight, out=np.full(len(values), np.nan), where=weight > 1e-12)
 

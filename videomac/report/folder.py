@@ -83,8 +83,8 @@ class Reader:
         StorageError: there is no such folder.
     """
 
-    def __init__(self, folder: str, **storage_options: Any) -> None:
-        self._filesystem, self._root = fsspec.core.url_to_fs(folder, **storage_options)
+    def __init__(self, folder: str) -> None:
+        self._filesystem, self._root = fsspec.core.url_to_fs(folder)
         self.unreadable: list[str] = []
         if not self._filesystem.isdir(self._root):
             raise StorageError(f"{folder}: no such folder; expected the folder of a run (run.storage/run.name)")
@@ -155,13 +155,13 @@ class Reader:
         return value
 
 
-def read_run(folder: str, **storage_options: Any) -> RunFolder:
+def read_run(folder: str) -> RunFolder:
     """All parts of a run folder that are there.
 
     Raises:
         StorageError: there is no such folder.
     """
-    reader = Reader(folder, **storage_options)
+    reader = Reader(folder)
     config_name = next((name for name in ("config.yaml", "quickstart.yaml") if reader.text(name)), "config.yaml")
     run = RunFolder(
         path=folder.rstrip("/"),

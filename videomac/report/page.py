@@ -60,23 +60,23 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(toc=[], version=__version__, now=now, **context)
 
 
-def write_page(path: str, html: str, **storage_options: Any) -> str:
+def write_page(path: str, html: str) -> str:
     """Writes `html` to a local path or fsspec URL such that readers see the old page or the new one, never a half.
 
     Raises:
         StorageError: the place cannot be written.
     """
-    write_bytes(path, html.encode("utf-8"), **storage_options)
+    write_bytes(path, html.encode("utf-8"))
     return path
 
 
-def write_bytes(path: str, content: bytes, **storage_options: Any) -> None:
+def write_bytes(path: str, content: bytes) -> None:
     """Writes a file at once: locally by renaming; an object store's upload is atomic by itself.
 
     Raises:
         StorageError: the place cannot be written.
     """
-    filesystem, inner = fsspec.core.url_to_fs(path, **storage_options)
+    filesystem, inner = fsspec.core.url_to_fs(path)
     try:
         if "file" not in filesystem.protocol:
             filesystem.pipe_file(inner, content)

@@ -21,15 +21,15 @@ COUNTED_EVENTS = {"bad_row"}
 """Too many to be listed one by one: `summary.counts` has them by reason."""
 
 
-def write_run_report(run_folder: str, **storage_options: Any) -> str:
+def write_run_report(run_folder: str) -> str:
     """Writes `report.html` into a run's folder (local or URL), finished or not; returns its path.
 
     Raises:
         StorageError: there is no such folder, or it cannot be written.
     """
-    run = read_run(run_folder, **storage_options)
+    run = read_run(run_folder)
     html = render("run.html.j2", **_context(run))
-    return write_page(f"{run.path}/report.html", html, **storage_options)
+    return write_page(f"{run.path}/report.html", html)
 
 
 def _context(run: RunFolder) -> dict[str, Any]:
