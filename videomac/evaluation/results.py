@@ -20,8 +20,9 @@ from videomac.evaluation.candidates import Row
 from videomac.facts.presets import Preset
 from videomac.facts.provenance import provenance
 from videomac.facts.tasks import TASKS
-from videomac.propagation import features, summary
+from videomac.propagation import raw, summary
 from videomac.propagation.clips import Clip, MaskClip
+from videomac.propagation.load import identify
 from videomac.propagation.published_scores import published_values
 from videomac.report.page import write_bytes
 
@@ -38,7 +39,7 @@ def job_key(settings: config.Evaluate, preset: Preset, row: Row, seed: int, clip
         "task": settings.task,
         "preset_hash": preset.hash(),
         "clip": clip.digest(),
-        "features": features.identity(row.source, row.stage, seed, settings.stride_reduction),
+        "features": identify(row.source, row.stage, seed, settings.stride_reduction).to_plain(),
     }
 
 
@@ -151,7 +152,7 @@ def _row(settings: config.Evaluate, row: Row, scored: Scored) -> dict[str, Any]:
         "source": row.source.source,
         "model": row.source.model,
         "stage": facts.get("stage"),
-        "stride": facts.get("stride", features.RAW_SITE),
+        "stride": facts.get("stride", raw.SITE_PX),
         "seeds": list(row.seeds),
         "baseline": row.baseline,
         "facts": facts,

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from videomac import config
 from videomac.errors import CheckpointError, ExportError
+from videomac.facts.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from videomac.nn.networks.encoder import Encoder
 from videomac.nn.networks.registry import build_encoder, timm_arguments, timm_state_dict
 from videomac.pretrain import checkpoint
-from videomac.pretrain.model import IMAGENET_MEAN, IMAGENET_STD
 
 TOLERANCE = 1e-4
 """Largest difference between exported and trained features, relative to the stage's largest value."""

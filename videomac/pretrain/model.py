@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from videomac import config
 from videomac.facts.grid import grid_of
+from videomac.facts.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from videomac.nn.networks.decoder import Decoder
 from videomac.nn.networks.encoder import Encoder
 from videomac.nn.networks.registry import build_encoder
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class MaskedAutoencoder(nn.Module):

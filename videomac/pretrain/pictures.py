@@ -14,9 +14,10 @@ from torch import Tensor
 
 from videomac.data.batch import Batch
 from videomac.facts.grid import grid_of
+from videomac.facts.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from videomac.nn.masking import cells_to_visible
 from videomac.nn.patches import denormalise_cells, patchify, unpatchify
-from videomac.pretrain.model import IMAGENET_MEAN, IMAGENET_STD, MaskedAutoencoder, normalise_frames
+from videomac.pretrain.model import MaskedAutoencoder, normalise_frames
 from videomac.pretrain.step import TrainState
 
 

@@ -38,7 +38,7 @@ def propagate(
 ) -> Iterator[Float[Tensor, "l h w"]]:
     """Yields the soft labels of frames 1, 2, ... for the features of frames 0, 1, 2, ... and the labels of frame 0.
 
-    Features are compared as they come: L2-normalise them first (`features.extract` does). Works in the features'
+    Features are compared as they come: L2-normalise them first (`extractors.extract` does). Works in the features'
     dtype and on their device; holds the features and labels of the context, nothing of size n x n.
 
     Raises:

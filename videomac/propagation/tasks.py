@@ -1,7 +1,7 @@
 """One labelled clip, from frames to scores: what a Ray task runs, without Ray.
 
     clip = read_clip("davis", data, clip_names("davis", data)[0])
-    result = score_clip(clip, features.load(source, stage=1), presets.PRESETS["crw"], "davis")
+    result = score_clip(clip, load_extractor(source, stage=1), presets.PRESETS["crw"], "davis")
 
 A task is a row of `READERS`: how clips are found and read, and how predictions become scores.
 """
@@ -23,7 +23,7 @@ from videomac.facts.presets import Preset
 from videomac.facts.shipped import expand
 from videomac.propagation import labels, mask_readers, metrics, point_readers
 from videomac.propagation.clips import Clip, MaskClip, PointClip
-from videomac.propagation.features import Extractor, extract
+from videomac.propagation.extractors import Extractor, extract
 from videomac.propagation.frames import input_size, read_ids, resize
 from videomac.propagation.propagate import propagate
 

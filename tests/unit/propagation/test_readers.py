@@ -12,7 +12,8 @@ from PIL import Image
 from videomac import config
 from videomac.errors import EvaluationError
 from videomac.facts import presets
-from videomac.propagation import features, tasks
+from videomac.propagation import tasks
+from videomac.propagation.load import load_extractor
 
 RAW = config.Features(label="raw", source="raw_colour")
 
@@ -23,7 +24,7 @@ def data(root, **keys):
 
 def score(task, section, name, preset=None):
     clip = tasks.read_clip(task, section, name)
-    return tasks.score_clip(clip, features.load(RAW, 1), presets.resolve(preset, task, {}), task)
+    return tasks.score_clip(clip, load_extractor(RAW, 1), presets.resolve(preset, task, {}), task)
 
 
 def test_davis(small_davis):

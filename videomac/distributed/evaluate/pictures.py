@@ -22,9 +22,10 @@ from videomac import config
 from videomac.errors import EvaluationError
 from videomac.evaluation.candidates import Row
 from videomac.facts.presets import Preset
-from videomac.propagation import features
 from videomac.propagation.clips import Clip, MaskClip
+from videomac.propagation.extractors import extract
 from videomac.propagation.frames import input_size, read_ids, resize
+from videomac.propagation.load import load_extractor
 from videomac.report import clip_pictures
 from videomac.report.page import write_bytes
 from videomac.report.pictures import overlay
@@ -83,10 +84,10 @@ def draw_clip(settings: config.Evaluate, preset: Preset, rows: list[Row], clip: 
 def _draw_components(
     settings: config.Evaluate, preset: Preset, row: Row, clip: Clip, shown: list[int], place: str
 ) -> None:
-    extractor = features.load(row.source, row.stage, row.seeds[0], settings.stride_reduction)
+    extractor = load_extractor(row.source, row.stage, row.seeds[0], settings.stride_reduction)
     wanted = [frame for t, frame in enumerate(clip.frames.read(clip.start)) if t in shown]
     entered = input_size(wanted[0].shape[:2], preset)
-    found = features.extract(extractor, (resize(frame, entered, preset) for frame in wanted), preset.first_std)
+    found = extract(extractor, (resize(frame, entered, preset) for frame in wanted), preset.first_std)
     coloured = clip_pictures.principal_components(np.stack([f.numpy() for f in found]), _shrunk(wanted[0]).shape[:2])
     write_bytes(f"{place}.pca.jpg", clip_pictures.jpeg(clip_pictures.grid([[_shrunk(f) for f in wanted], coloured])))
 

@@ -27,8 +27,10 @@ from videomac.evaluation.candidates import Row, plan_rows
 from videomac.facts import presets
 from videomac.facts.presets import Preset
 from videomac.facts.tasks import TASKS
-from videomac.propagation import features, summary, tasks
+from videomac.propagation import summary, tasks
 from videomac.propagation.clips import Clip
+from videomac.propagation.extractors import Extractor
+from videomac.propagation.load import load_extractor
 from videomac.propagation.tasks import ClipResult
 from videomac.report.evaluation import write_evaluation_report
 from videomac.text import clock
@@ -84,7 +86,7 @@ def probe(export_dir: str, settings: config.Evaluate) -> dict[str, float]:
         (row,) = plan_rows(alone)
         device = "cuda" if settings.gpu else "cpu"
         torch.set_num_threads(1)  # the training's threads are not to wait for these
-        extractor = features.load(row.source, row.stage, 0, settings.stride_reduction, device)
+        extractor = load_extractor(row.source, row.stage, 0, settings.stride_reduction, device)
         clips = [tasks.read_clip(alone.task, alone.data, name) for name in tasks.clip_names(alone.task, alone.data)]
         parts = {c.name: tasks.score_clip(c, extractor, preset, alone.task, device).parts for c in clips}
         return summary.total(alone.task, parts)[0]
@@ -190,12 +192,12 @@ def _score_remotely(
     torch.set_num_threads(1)
     device = "cuda" if settings.gpu else "cpu"
     extractor = _extractor(job.row.with_weights(_unpacked(weights)), job.seed, settings.stride_reduction, device)
-    return tasks.score_clip(job.clip, extractor, preset, settings.task, device), extractor.facts
+    return tasks.score_clip(job.clip, extractor, preset, settings.task, device), extractor.facts.to_plain()
 
 
 @functools.lru_cache(maxsize=2)
-def _extractor(row: Row, seed: int, stride_reduction: int, device: str) -> features.Extractor:
-    return features.load(row.source, row.stage, seed, stride_reduction, device)
+def _extractor(row: Row, seed: int, stride_reduction: int, device: str) -> Extractor:
+    return load_extractor(row.source, row.stage, seed, stride_reduction, device)
 
 
 def _unpacked(files: dict[str, bytes]) -> str | None:
