@@ -8,7 +8,6 @@ build verifies the shards of finished chunks and goes on with the others.
 from __future__ import annotations
 
 import collections
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -25,6 +24,7 @@ from videomac.data import index
 from videomac.data.manifest import Manifest, Shard, read_manifest
 from videomac.distributed.cluster import connected
 from videomac.errors import ConfigError, DataError
+from videomac.storage.checksums import sha256_of as sha256_of_bytes
 from videomac.storage.storage import Storage
 
 from .chunk import build_chunk, sha256_of
@@ -214,7 +214,7 @@ def libraries() -> dict[str, str]:
 
 
 def _digest(records: Sequence[dict[str, Any]]) -> str:
-    return hashlib.sha256("".join(record["content_digest"] for record in records).encode()).hexdigest()
+    return sha256_of_bytes("".join(record["content_digest"] for record in records).encode())
 
 
 def _remove_stale(out: Storage, manifest: Manifest) -> None:

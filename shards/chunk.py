@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -15,7 +14,10 @@ from videomac.config import BuildShards, validate
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
 from videomac.errors import StorageError
-from videomac.storage.storage import MISSING, Storage
+from videomac.storage.checksums import Sha256, sha256_of_file
+from videomac.storage.checksums import sha256_of as sha256_of_bytes
+from videomac.storage.entries import MISSING
+from videomac.storage.storage import Storage
 
 from .sources import Source
 from .tarball import ShardWriter
@@ -29,7 +31,7 @@ def sha256_of(source: Source, options: dict[str, str]) -> str:
     """SHA-256 over a source's files, in order."""
     storage = Storage(source.root, options if "://" in source.root else None)
     digests = [storage.sha256(file.name) for file in source.files]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return sha256_of_bytes("".join(digests).encode())
 
 
 @ray.remote(num_cpus=1)
@@ -47,7 +49,7 @@ def make_chunk(
     out = Storage(config.out, config.storage_options)
     settings = config.model_dump(mode="json", exclude={"out", "source", "storage_options", "parallel"})
     asked = json.dumps([settings, libraries, split, [s.fingerprint() for s in sources]], sort_keys=True)
-    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
+    fingerprint = sha256_of_bytes(asked.encode())
     finished = _finished(out, number, fingerprint)
     if finished is not None:
         return {**finished, "kept": True}
@@ -81,7 +83,7 @@ class _Chunk:
         self._rejected: list[dict[str, str]] = []
         self._writer: ShardWriter | None = None
         self._rows: list[dict[str, Any]] = []
-        self._content = hashlib.sha256()
+        self._content = Sha256()
 
     def build(self, sources: Sequence[Source], split: dict[str, str]) -> dict[str, Any]:
         """All sources; returns the record."""
@@ -94,7 +96,7 @@ class _Chunk:
         return {
             "shards": self._shards,
             "rejected": self._rejected,
-            "content_digest": self._content.hexdigest(),
+            "content_digest": self._content.hex,
         }
 
     def _add(self, source: Source, split: str) -> None:
@@ -109,7 +111,7 @@ class _Chunk:
                     raise  # past all retries: a store that is down must not look like bad videos
                 self._reject(source, "unreadable", str(error))
                 return
-            self._content.update(f"{source.name}\0{digest}\0{split}\n".encode("utf-8", "surrogateescape"))
+            self._content.add(f"{source.name}\0{digest}\0{split}\n".encode("utf-8", "surrogateescape"))
             answer = self._convert(source, files, folder)
             if "reason" in answer:
                 self._reject(source, answer["reason"], answer["detail"])
@@ -142,15 +144,15 @@ class _Chunk:
     def _local_files(self, source: Source, folder: str) -> tuple[list[str], str]:
         """Paths of the source's files on this machine, and the SHA-256 of its content."""
         storage = Storage(source.root, self._config.storage_options if "://" in source.root else None)
-        digest, paths = hashlib.sha256(), []
+        digest, paths = Sha256(), []
         for number, file in enumerate(source.files):
             path = storage.url(file.name)
             if storage.remote:
                 path = os.path.join(folder, f"source-{number:06d}{os.path.splitext(file.name)[1].lower()}")
             for piece in _kept(storage.pieces(file.name, file.size), path if storage.remote else None):
-                digest.update(piece)
+                digest.add(piece)
             paths.append(path)
-        return paths, digest.hexdigest()
+        return paths, digest.hex
 
     def _write(self, key: str, source: Source, digest: str, split: str, clip: dict[str, Any]) -> None:
         about = {
@@ -177,7 +179,7 @@ class _Chunk:
             return
         self._writer.close()
         path = self._writer.path
-        digest = Storage(os.path.dirname(path)).sha256(os.path.basename(path))
+        digest = sha256_of_file(path)
         name = self._rows[0]["shard"]
         self._out.upload(name, path)
         size = os.path.getsize(path)

@@ -24,12 +24,13 @@ from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import connected
 from videomac.errors import ConfigError, DataError
+from videomac.storage.checksums import sha256_of_file, sha256_of_range
 from videomac.storage.storage import Storage
 
 from .build import libraries, result_of, write_manifest
 from .chunk import CONVERTER
 from .sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from .tarball import fetched, member_names, sha256_of_range
+from .tarball import fetched, member_names
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -90,7 +91,7 @@ def index_shard(storage: Storage, name: str) -> dict[str, Any]:
                 (rejected if "reason" in row else rows).append(row)
         finally:
             child.close()
-        digest = Storage(os.path.dirname(path)).sha256(os.path.basename(path))
+        digest = sha256_of_file(path)
         return {"name": name, "bytes": os.path.getsize(path), "sha256": digest, "rows": rows, "rejected": rejected}
 
 

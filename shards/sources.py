@@ -9,15 +9,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from videomac.config import BuildShards
-from videomac.errors import ConfigError, DataError, StorageError
+from videomac.errors import ConfigError, DataError, MissingFileError
 from videomac.facts.shipped import expand
-from videomac.storage.storage import MISSING, Entry, Storage, split_url
+from videomac.storage.entries import MISSING, Advice, Entry, split_url
+from videomac.storage.storage import Storage
 
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"}
 )
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png"})
 LIST_SUFFIXES = frozenset({"txt", "lst", "list", "csv", "tsv"})
+SOURCE = Advice(missing="give another source", access="set storage_options")
 LIST_LINE = re.compile(r"^(?P<path>.+?)(?:[\s,]+(?P<start>\d+(?:\.\d+)?)[\s,]+(?P<end>\d+(?:\.\d+)?))?$")
 
 
@@ -70,9 +72,9 @@ def find_sources(config: BuildShards) -> list[Source]:
     if suffix in LIST_SUFFIXES:
         found = _listed(folder, name, config)
     elif suffix in VIDEO_SUFFIXES:
-        found = [_video(Storage(folder, config.storage_options), folder, name)]
+        found = [_video(Storage(folder, config.storage_options, advice=SOURCE), folder, name)]
     else:
-        found = _below(Storage(given, config.storage_options), config)
+        found = _below(Storage(given, config.storage_options, advice=SOURCE), config)
     if not found:
         raise DataError(
             f"{config.source}: no video (.{', .'.join(sorted(VIDEO_SUFFIXES))}) and no folder of JPEG or PNG frames"
@@ -118,12 +120,12 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _listed(folder: str, name: str, config: BuildShards) -> list[Source]:
-    text = Storage(folder, config.storage_options).read(name).decode("utf-8")
+    text = Storage(folder, config.storage_options, advice=SOURCE).read(name).decode("utf-8")
     lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1)]
 
     @functools.cache
     def storage(root: str) -> Storage:
-        return Storage(root, config.storage_options if "://" in root else None)
+        return Storage(root, config.storage_options, advice=SOURCE)
 
     return [
         _listed_line(folder, f"{name}:{i}", line, storage) for i, line in lines if line and not line.startswith("#")
@@ -151,9 +153,7 @@ def _video(storage: Storage, name: str, file: str) -> Source:
     shown = file if name == storage.root else name
     try:
         entry = storage.entry(file)
-    except StorageError as error:
-        if not isinstance(error.__cause__, FileNotFoundError):
-            raise
+    except MissingFileError:
         entry = Entry(file, 0, MISSING)  # will be listed as such: one line of many must not end the build
     return Source(shown, storage.root, (entry,), "video")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 import os
 import tarfile
 from typing import Any
 
+from videomac.storage.checksums import sha256_of_range
 from videomac.storage.storage import Storage
 
 BLOCK = tarfile.BLOCKSIZE
@@ -62,17 +62,6 @@ class ShardWriter:
         self._file.close()
 
 
-def sha256_of_range(path: str, start: int, end: int) -> str:
-    """Hex SHA-256 of a part of a local file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        file.seek(start)
-        while start < end and (piece := file.read(min(end - start, 8 << 20))):
-            digest.update(piece)
-            start += len(piece)
-    return digest.hexdigest()
-
-
 def member_names(path: str) -> list[str]:
     """What is wrong with a tar's structure: names that leave the folder they would be unpacked to, a cut."""
     try:
@@ -86,10 +75,9 @@ def member_names(path: str) -> list[str]:
 
 def fetched(storage: Storage, name: str, folder: str) -> str:
     """A shard as a local file: itself, or a copy in `folder`."""
-    if not storage.remote:
-        return storage.url(name)
+    here = storage.local_path(name)
+    if here is not None:
+        return here
     path = os.path.join(folder, "shard.tar")
-    with open(path, "wb") as file:
-        for piece in storage.pieces(name):
-            file.write(piece)
+    storage.download(name, path)
     return path

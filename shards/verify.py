@@ -19,7 +19,8 @@ from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import connected
 from videomac.errors import DataError, StorageError
-from videomac.storage.storage import Storage, sha256_check
+from videomac.storage.checksums import check_sha256
+from videomac.storage.storage import Storage
 
 from .tarball import fetched, member_names
 
@@ -83,7 +84,7 @@ def _local_problems(folder: Storage, file: str, shard: Shard, rows: Sequence[dic
     samples = [Sample(**row) for row in rows]
     for sample in samples:
         try:
-            folder.read(file, sample.offset, sample.size, sha256_check(sample.sha256))
+            folder.read(file, sample.offset, sample.size, check_sha256(sample.sha256))
         except StorageError:
             problems.append(f"{shard.name}: {sample.key}: bytes at {sample.offset} are not what the index says")
     if samples and not problems:

@@ -25,6 +25,14 @@ class StorageError(VideomacError):
     """A file system or object store that refuses, lacks the object, or stayed faulty past all retries."""
 
 
+class MissingFileError(StorageError):
+    """A file or folder that does not exist; what the caller expected there is in the message."""
+
+
+class DamagedFileError(StorageError):
+    """A file whose content stays different from its checksum or length past all retries."""
+
+
 class CheckpointError(VideomacError):
     """A checkpoint or weights file that is broken, of another model, or of another configuration."""
 

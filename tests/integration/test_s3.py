@@ -18,7 +18,8 @@ from videomac.data.plan import Plan
 from videomac.data.reader import Reader
 from videomac.data.sample import Sample
 from videomac.errors import StorageError
-from videomac.storage.storage import Damaged, Patience, Storage
+from videomac.storage.entries import Damaged, Patience
+from videomac.storage.storage import Storage
 
 pytestmark = pytest.mark.integration
 OPTIONS = {"key": "test", "secret": "test", "region": "us-east-1"}
@@ -96,7 +97,7 @@ def test_each_fault_is_noticed_and_passes(proxy, thousand, fault):
     def heal(_: object) -> None:
         proxy.share = 0.0
 
-    storage._note_retry = lambda state, note=storage._note_retry: (heal(state), note(state))  # type: ignore[method-assign]
+    storage._note_retry = lambda error, note=storage._note_retry: (heal(error), note(error))  # type: ignore[method-assign]
     (content,) = Reader(storage, 1 << 20).contents(thousand[:1])
     assert hashlib.sha256(content).hexdigest() == thousand[0].sha256
     assert storage.counts["retries"] == 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import hashlib
 import io
 import struct
 import threading
@@ -21,7 +20,10 @@ import pyarrow.parquet as pq
 
 from videomac.data.manifest import IndexFile, Manifest
 from videomac.errors import DataError
-from videomac.storage.storage import Damaged, Storage, sha256_check
+from videomac.storage.checksums import check_sha256, sha256_of
+from videomac.storage.copies import place_of
+from videomac.storage.entries import Damaged
+from videomac.storage.storage import Storage
 
 NAME = "index.parquet"
 SCHEMA = pa.schema(
@@ -74,20 +76,12 @@ def index_writer(path: str) -> pq.ParquetWriter:
 
 def describe_index(path: str) -> IndexFile:
     """Sizes and checksums of a finished index."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(8 << 20):
-            digest.update(piece)
-        total = file.tell()
-        file.seek(total - 8)
-        footer_bytes = struct.unpack("<I4s", file.read(8))[0] + 8
-        file.seek(total - footer_bytes)
-        footer = file.read(footer_bytes)
+    storage, name = place_of(path)
+    total = storage.entry(name).size
+    footer_bytes = struct.unpack("<I4s", storage.read(name, total - 8, 8))[0] + 8
+    footer = storage.read(name, total - footer_bytes, footer_bytes)
     return IndexFile(
-        bytes=total,
-        sha256=digest.hexdigest(),
-        footer_bytes=footer_bytes,
-        footer_sha256=hashlib.sha256(footer).hexdigest(),
+        bytes=total, sha256=storage.sha256(name), footer_bytes=footer_bytes, footer_sha256=sha256_of(footer)
     )
 
 
@@ -97,7 +91,7 @@ class Index:
     def __init__(self, storage: Storage, manifest: Manifest) -> None:
         self._storage, self._info = storage, manifest.index
         footer_start = self._info.bytes - self._info.footer_bytes
-        check = sha256_check(self._info.footer_sha256)
+        check = check_sha256(self._info.footer_sha256)
         footer = storage.read(NAME, footer_start, self._info.footer_bytes, check, first=True)
         self._footer = footer
         self._parquet = self._open()
@@ -194,6 +188,6 @@ class _RangeFile(io.RawIOBase):
         if start >= footer_start:
             content = self._footer[start - footer_start : stop - footer_start]
         else:
-            content = self._storage._read_once(NAME, start, stop - start)
+            content = self._storage.read_once(NAME, start, stop - start)
         self._position = start + len(content)
         return content

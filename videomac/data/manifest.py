@@ -6,7 +6,6 @@ a checksum of the manifest itself.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any, Literal
@@ -15,12 +14,21 @@ import pydantic
 import pydantic.dataclasses
 
 from videomac.errors import DataError
-from videomac.storage.storage import DEFAULT_PATIENCE, Damaged, Patience, Storage, split_url
+from videomac.storage.checksums import sha256_of
+from videomac.storage.entries import Advice, Damaged, Patience, split_url
+from videomac.storage.storage import Storage
 
 UNSEALED = "0" * 64
 CHECKSUM = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
 SHARD_NAME = re.compile(r"(?!.*(^|/)\.)[\w./=+@ -]+\.tar")
 """Relative names without hidden or parent folders."""
+SHARDS = Advice(
+    missing="make shards with videomac build-shards SOURCE OUT",
+    damaged="the content is not what the index says: run videomac verify-shards",
+    slow="raise data.io_timeout_s and data.io_attempt_s",
+    access="set storage_options",
+)
+"""What storages of shards add to their errors."""
 
 
 class _Record(pydantic.BaseModel):
@@ -81,7 +89,7 @@ class Manifest(_Record):
         """The file's content, with its checksum: equal manifests give equal bytes."""
         body = {**self.model_dump(mode="json"), "checksum": UNSEALED}
         text = (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
-        return text.replace(UNSEALED.encode(), hashlib.sha256(text).hexdigest().encode(), 1)
+        return text.replace(UNSEALED.encode(), sha256_of(text).encode(), 1)
 
     @property
     def digest(self) -> str:
@@ -89,7 +97,7 @@ class Manifest(_Record):
         return self.checksum[:12]
 
 
-def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> Manifest:
+def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience | None = None) -> Manifest:
     """Reads and checks a manifest: a path or URL of `manifest.json`, or of its folder.
 
     Raises:
@@ -100,12 +108,10 @@ def load_manifest(url: str, options: dict[str, str] | None = None, patience: Pat
     return read_manifest(storage, name, first=True)
 
 
-def open_storage(
-    url: str, options: dict[str, str] | None, patience: Patience = DEFAULT_PATIENCE
-) -> tuple[Storage, str]:
+def open_storage(url: str, options: dict[str, str] | None, patience: Patience | None = None) -> tuple[Storage, str]:
     """The storage of a manifest's folder, and the manifest's name in it."""
     folder, name = split_url(url) if url.endswith(".json") else (url, "manifest.json")
-    return Storage(folder, options, patience), name
+    return Storage(folder, options, patience, SHARDS), name
 
 
 def read_manifest(storage: Storage, name: str = "manifest.json", first: bool = False) -> Manifest:
@@ -127,5 +133,5 @@ def _check_checksum(content: bytes) -> None:
     if found is None:
         raise Damaged("no manifest.json of videomac shards: expected one that build-shards or index-shards wrote")
     unsealed = content[: found.start(1)] + UNSEALED.encode() + content[found.end(1) :]
-    if hashlib.sha256(unsealed).hexdigest() != found[1].decode():
+    if sha256_of(unsealed) != found[1].decode():
         raise Damaged("the manifest's checksum does not match its content")

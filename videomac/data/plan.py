@@ -23,7 +23,8 @@ from videomac.data.manifest import Manifest, open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
 from videomac.data.sample import SAMPLE_COLUMNS, Sample
 from videomac.errors import DataError
-from videomac.storage.storage import Patience, Storage
+from videomac.storage.entries import Patience
+from videomac.storage.storage import Storage
 
 ORDER_COLUMNS = ["duration", "split"]
 WINDOWS_KEPT = 2

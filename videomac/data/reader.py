@@ -7,7 +7,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from videomac.data.sample import Sample
-from videomac.storage.storage import PIECE_BYTES, Storage, sha256_check
+from videomac.storage.checksums import check_sha256
+from videomac.storage.entries import PIECE_BYTES
+from videomac.storage.storage import Storage
 
 GAP_BYTES = 128 << 10
 """Unwanted bytes that are read along to save a request: about what a store sends in a request's latency (10 ms at
@@ -95,7 +97,7 @@ class Reader:
 
         def check(content: bytes) -> None:
             for sample in request.samples:
-                sha256_check(sample.sha256)(piece(content, sample))
+                check_sha256(sample.sha256)(piece(content, sample))
 
         content = self._storage.read(request.shard, request.start, request.stop - request.start, check)
         return {(sample.shard, sample.offset): piece(content, sample) for sample in request.samples}

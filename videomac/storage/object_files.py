@@ -1,4 +1,4 @@
-"""Object stores as `Storage` sees them: s3fs (or another fsspec file system), one attempt per call, each with a limit.
+"""Files of an object store, through s3fs or another asynchronous fsspec file system: one attempt per call.
 
 Why not pyarrow: it returns a body of full length with wrong bytes where the store sent a short one.
 """
@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiohttp
 import botocore.exceptions
 import fsspec
-import fsspec.asyn
-import s3fs
 
 from videomac.errors import ConfigError
+from videomac.storage import s3fs_internals as client
+from videomac.storage.checksums import contradicts_etag, pieces_of_file, sha256_of, sha256_of_file
+from videomac.storage.entries import Advice, ChangedError, Content, Damaged, Entry, Patience
 
-FAULTS = (
+FAULTS: tuple[type[BaseException], ...] = (
+    Damaged,
     OSError,
     asyncio.TimeoutError,
     aiohttp.ClientError,
@@ -26,116 +29,175 @@ FAULTS = (
     botocore.exceptions.ClientError,
 )
 """Everything that an attempt may raise; `except OSError` alone misses resets, truncation and missing credentials."""
+NO_CREDENTIALS = (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError)
 FOR_GOOD = (
     FileNotFoundError,
     NotADirectoryError,
     IsADirectoryError,
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
+    *NO_CREDENTIALS,
     botocore.exceptions.ParamValidationError,
 )
-ADVICE: tuple[tuple[Any, str], ...] = (
-    (
-        (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError),
-        "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or storage_options key and secret",
-    ),
-    (FileNotFoundError, "does not exist; check bucket, prefix and AWS_ENDPOINT_URL"),
-    (PermissionError, "denied (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"),
-    (asyncio.TimeoutError, "no answer in time; look at the store, or raise data.io_timeout_s and data.io_attempt_s"),
-    (
-        (botocore.exceptions.HTTPClientError, botocore.exceptions.EndpointConnectionError, aiohttp.ClientError),
-        "the server cannot be reached or broke off; check AWS_ENDPOINT_URL, or storage_options endpoint_url",
-    ),
+"""Faults that no further attempt mends."""
+BROKEN_UPLOADS = ("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch")
+"""Codes of an upload that did not arrive as it was sent: s3fs makes the same error of them as of a bad argument."""
+CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
+"""Codes of a conditional write that found another version, or no object."""
+UNREACHABLE = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.EndpointConnectionError,
+    aiohttp.ClientError,
+    ConnectionError,
 )
+"""Faults of the connection, from refused to broken off."""
+SLOWEST_BYTES_PER_S = 1 << 20
+"""A transfer slower than this, beyond `Patience.attempt_s`, is given up and tried again."""
 OPTIONS = {"endpoint_url", "key", "secret", "token", "region"}
-ONE_REQUEST = {"chunksize": 5 * 2**30}
-"""One PUT up to S3's limit of 5 GiB: a multipart upload that a time limit cuts off would be left open in the bucket."""
+"""Known storage options of S3."""
 
 
-class OneAttemptS3(s3fs.S3FileSystem):
-    """s3fs without its own retries (a subclass, because attributes set later are lost when it is pickled)."""
+class ObjectFiles:
+    """Objects below a URL (`videomac.storage.files.Files`)."""
 
-    retries = 1
+    remote = True
+    faults: tuple[type[BaseException], ...] = FAULTS
 
+    def __init__(self, root: str, options: Mapping[str, str], patience: Patience) -> None:
+        self._root, self._patience = root, patience
+        self._fs = _filesystem(root, options, patience.attempt_s)
+        self._etags_are_checksums = True
+        self._refused: dict[str, str] = {}
+        """Name -> SHA-256 of content that its ETag contradicted."""
 
-class RemoteFiles:
-    """The few calls that `Storage` needs, each one attempt that ends within its time limit."""
+    def local_path(self, name: str) -> str | None:  # noqa: ARG002 - the protocol's
+        """Return None: nothing lies on this machine."""
+        return None
 
-    def __init__(self, fs: Any, writing: Mapping[str, Any] | None = None) -> None:
-        self._fs, self._writing = fs, dict(writing or {})
+    def read(self, name: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes from `start`."""
+        return client.read_range(self._fs, self._url(name), start, start + length, self._limit_s(length))
 
-    def _run(self, coroutine: Any, *args: Any, timeout: float, **kwargs: Any) -> Any:
-        return fsspec.asyn.sync(self._fs.loop, coroutine, *args, timeout=timeout, **kwargs)
+    def read_whole(self, name: str) -> bytes:
+        """Return the whole object, of the length and (where it is one) the checksum that the store has of it."""
+        entry = self.entry(name)
+        content = self.read(name, 0, entry.size)
+        if len(content) != entry.size:
+            raise Damaged(f"{len(content)} bytes came for {entry.size}")
+        self._check_etag(entry, (content,), sha256_of(content))
+        return content
 
-    def read_range(self, url: str, start: int, length: int, timeout_s: float) -> bytes:
-        """Up to `length` bytes from `start`: the caller checks."""
-        # By keyword: the second positional argument of s3fs's cat_file is a version id.
-        return self._run(self._fs._cat_file, self._path(url), start=start, end=start + length, timeout=timeout_s)
+    def entry(self, name: str) -> Entry:
+        """Return size and ETag."""
+        about = client.info(self._fs, self._url(name), self._patience.attempt_s)
+        if about.get("type") == "directory":
+            raise FileNotFoundError(errno.ENOENT, "a prefix, not an object", self._url(name))
+        return Entry(name, int(about["size"] or 0), _version(about))
 
-    def entry(self, url: str, timeout_s: float) -> tuple[int, str]:
-        """Size and version."""
-        info = self._run(self._fs._info, self._path(url), timeout=timeout_s)
-        if info.get("type") == "directory":
-            raise FileNotFoundError(url)
-        return int(info["size"] or 0), _version(info)
-
-    def list(self, root: str, timeout_s: float) -> list[tuple[str, int, str]]:
-        """(relative name, size, version) of every file below `root`."""
-        self._fs.invalidate_cache()
-        base = self._path(root).rstrip("/")
-        found = self._run(self._fs._find, base, detail=True, timeout=timeout_s)
-        if not found:
-            raise FileNotFoundError(root)
-        rows = ((path[len(base) + 1 :], info) for path, info in found.items())
-        return [(name, int(info["size"]), _version(info)) for name, info in rows if name]
-
-    def write(self, url: str, content: bytes, timeout_s: float) -> None:
-        """All or nothing."""
-        self._run(self._fs._pipe_file, self._path(url), content, timeout=timeout_s, **self._writing)
-
-    def upload(self, url: str, local_path: str, timeout_s: float) -> None:
-        """All or nothing."""
-        self._run(self._fs._put_file, local_path, self._path(url), timeout=timeout_s, **self._writing)
-
-    def remove(self, url: str, timeout_s: float) -> None:
-        """Removes one file."""
-        self._run(self._fs._rm_file, self._path(url), timeout=timeout_s)
-
-    @staticmethod
-    def may_pass(error: BaseException) -> bool:
-        """Whether another attempt may succeed."""
-        if isinstance(error, FOR_GOOD) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+    def is_folder(self, name: str) -> bool:
+        """Return whether anything lies below the prefix."""
+        try:
+            return client.info(self._fs, self._url(name), self._patience.attempt_s).get("type") == "directory"
+        except FileNotFoundError:
             return False
+
+    def list(self, folder: str) -> list[Entry]:
+        """Return every object below a prefix; many thousands are many requests, all within the deadline."""
+        found = client.find(self._fs, self._url(folder), max(self._patience.deadline_s, self._patience.attempt_s))
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "nothing below this prefix", self._url(folder))
+        above = f"{folder}/" if folder else ""
+        return [Entry(f"{above}{name}", int(about["size"]), _version(about)) for name, about in found.items()]
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace an object in one request."""
+        client.put_bytes(self._fs, self._url(name), content, self._limit_s(len(content)))
+
+    def upload(self, name: str, local_path: str) -> None:
+        """Replace an object in one request."""
+        client.put_file(self._fs, self._url(name), local_path, self._limit_s(os.path.getsize(local_path)))
+
+    def remove(self, name: str) -> None:
+        """Remove an object."""
+        client.remove(self._fs, self._url(name), self._patience.attempt_s)
+
+    def version(self, name: str) -> str:
+        """Return the ETag."""
+        return self.entry(name).version
+
+    def swap(self, name: str, content: bytes | None, version: str | None) -> str | None:
+        """Write by a conditional put. A server that ignores conditions lets both of two writers through.
+
+        Removing is not conditional everywhere: another writer may come between the comparison and the removal.
+        """
+        if content is None:
+            return self._remove_version(name, version)
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": f'"{version}"'}
+        try:
+            etag = client.put_bytes(self._fs, self._url(name), content, self._limit_s(len(content)), **condition)
+        except (OSError, botocore.exceptions.ClientError) as error:
+            if client.store_code(error) in CONFLICTS:
+                raise ChangedError from error
+            raise
+        return etag.strip('"') if etag else self.version(name)
+
+    def _remove_version(self, name: str, version: str | None) -> None:
+        try:
+            found = self.version(name)
+        except FileNotFoundError:
+            found = None
+        if found != version:
+            raise ChangedError
+        if found is not None:
+            self.remove(name)
+
+    def check_copy(self, entry: Entry, path: str) -> None:
+        """Raise `Damaged` if the copy has not the ETag of the object."""
+        self._check_etag(entry, pieces_of_file(path), sha256_of_file(path))
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Return whether another attempt may succeed: not for what is missing, refused or malformed."""
+        if isinstance(error, FOR_GOOD):
+            return False
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
+            return client.store_code(error) in BROKEN_UPLOADS
         return isinstance(error, FAULTS)
 
-    @staticmethod
-    def explain(error: BaseException) -> str:
-        """What went wrong, and what to set or look at, in one line."""
-        for kinds, advice in ADVICE:
-            if isinstance(error, kinds):
-                return f"{advice} ({_line(error)})"
-        return _line(error)
+    def explain(self, error: BaseException, advice: Advice) -> str:
+        """Return what went wrong and what to set or look at."""
+        if isinstance(error, Damaged):
+            return f"{error}; {advice.damaged or 'look at the store and at proxies before it, then try again'}"
+        return f"{_reason(error, advice)} ({_text(error)})"
 
-    def _path(self, url: str) -> str:
-        return self._fs._strip_protocol(url)
+    def _check_etag(self, entry: Entry, pieces: Iterable[Content], sha256: str) -> None:
+        """Refuse content that its ETag contradicts; the same content a second time shows that ETags aren't checksums.
+
+        They are not where the store encrypts with a key of its own, for example.
+        """
+        if not self._etags_are_checksums or not contradicts_etag(pieces, entry.version):
+            return
+        if self._refused.get(entry.name) == sha256:
+            self._etags_are_checksums = False
+            return
+        self._refused[entry.name] = sha256
+        raise Damaged(f"the content does not have the store's checksum, ETag {entry.version}")
+
+    def _url(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    def _limit_s(self, size: int) -> float:
+        return self._patience.attempt_s + size / SLOWEST_BYTES_PER_S
 
 
-def filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> RemoteFiles:
-    """The file system of a URL.
-
-    Raises:
-        ConfigError: an unknown protocol or storage option.
-    """
+def _filesystem(root: str, options: Mapping[str, str], attempt_s: float) -> Any:
     protocol = root.partition("://")[0]
     if protocol in ("s3", "s3a"):
-        return RemoteFiles(OneAttemptS3(**_s3_arguments(options, attempt_s)), ONE_REQUEST)
+        return client.OneAttemptS3(**_s3_arguments(options, attempt_s))
     try:
         fs = fsspec.filesystem(protocol, **options)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{root}: cannot be opened ({error}); use a local path or s3://") from error
     if not fs.async_impl:
         raise ConfigError(f"{root}: {protocol}:// is not supported; use a local path, s3:// or https://")
-    return RemoteFiles(fs)
+    return fs
 
 
 def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any]:
@@ -150,12 +212,29 @@ def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any
     return {**arguments, "use_listings_cache": False, "skip_instance_cache": True}
 
 
-def _line(error: BaseException) -> str:
-    code = ""
-    if isinstance(error.__cause__, botocore.exceptions.ClientError):  # s3fs keeps the store's own words in the cause
-        code = error.__cause__.response.get("Error", {}).get("Code", "") + ": "
-    return code + (" ".join(str(error).split()) or type(error).__name__)
+def _reason(error: BaseException, advice: Advice) -> str:
+    def either(text: str, more: str) -> str:
+        return f"{text}, or {more}" if more else text
+
+    if isinstance(error, NO_CREDENTIALS):
+        return either("no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", advice.access)
+    if isinstance(error, FileNotFoundError):
+        return either("does not exist; check bucket, prefix and AWS_ENDPOINT_URL", advice.missing)
+    if isinstance(error, PermissionError):
+        return either("denied (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy", "")
+    if isinstance(error, asyncio.TimeoutError):
+        return either("no answer in time; check that the store is up and reachable", advice.slow)
+    if isinstance(error, UNREACHABLE):
+        return either("the server cannot be reached or broke off; check AWS_ENDPOINT_URL", advice.access)
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return "the store refuses the request; check the URL and AWS_DEFAULT_REGION"
+    return "the store fails; try again later, or look at its own logs"
 
 
-def _version(info: Mapping[str, Any]) -> str:
-    return str(info.get("ETag") or info.get("LastModified") or "").strip('"')
+def _text(error: BaseException) -> str:
+    code = client.store_code(error)
+    return (f"{code}: " if code else "") + (" ".join(str(error).split()) or type(error).__name__)
+
+
+def _version(about: Mapping[str, Any]) -> str:
+    return str(about.get("ETag") or about.get("LastModified") or "").strip('"')

@@ -1,17 +1,15 @@
-"""Every byte that the data path reads or writes: local folders, `s3://`, and what else fsspec opens.
+"""Every byte that a command reads or writes: local folders, `s3://`, and what else fsspec opens.
 
 One layer of retries, here: botocore's and s3fs's own are cut to one attempt, because layers multiply (5 x 5 requests
-and 40 s for a store that is down). Nobody below notices a short or a wrong body, so callers hand in a check of what
-they asked for; an answer that fails it is a fault like any other. One that outlasts its deadline is a `StorageError`.
+and 40 s for a store that is down). Nobody below notices a short or a wrong range, so callers hand in a check of what
+they asked for; an answer that fails it is a fault like any other. A fault that outlasts the deadline is a
+`StorageError`: one line that says what to do, with the caller's advice on what the file is for.
 """
 
 from __future__ import annotations
 
 import collections
-import dataclasses
-import hashlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,303 +17,257 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from videomac.errors import StorageError
-from videomac.storage.entries import Content
+from videomac.errors import DamagedFileError, MissingFileError, StorageError
+from videomac.storage import entries
+from videomac.storage.checksums import sha256_of_file, sha256_of_pieces
+from videomac.storage.entries import NO_ADVICE, PIECE_BYTES, Advice, Check, Damaged, Entry, Patience
+from videomac.storage.files import Files, open_files
+from videomac.storage.local_files import LocalFiles
 
 T = TypeVar("T")
-Check = Callable[[bytes], None]
 
-PIECE_BYTES = 8 << 20
-"""Large files are fetched in pieces of this size: the number of requests is the cost, and memory stays bounded."""
-SLOWEST_BYTES_PER_S = 1 << 20
-"""A transfer slower than this (beyond `attempt_s`) is given up and tried again."""
 DENIED_ATTEMPTS = 3
 """A 403 after start-up is a fault that may pass (credentials being renewed), but not for long."""
-
-
-class Damaged(Exception):  # noqa: N818 - a finding about an answer
-    """An answer that is not what was asked for: wrong length or wrong checksum."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Patience:
-    """How long one request is tried again."""
-
-    deadline_s: float = 60.0
-    """From the first attempt to the last."""
-    attempt_s: float = 5.0
-    """Longest silence of the server within an attempt."""
-
-
-DEFAULT_PATIENCE = Patience()
-MISSING = "missing"
-"""`Entry.version` of a name without a file."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A file below a storage's root."""
-
-    name: str
-    size: int
-    version: str
-    """Changes when the file's content may have: modification time or ETag."""
+DOWNLOADS = 3
+"""Copies of a whole file that are made until one has the right checksum."""
 
 
 class Storage:
     """Files below one root, by relative name. Safe to share between threads; pickles by its arguments.
 
-    Raises (all methods): StorageError, with the path and what to do.
+    Raises (all methods): StorageError, with the path and what to do; MissingFileError where there is no such file, and
+    DamagedFileError where its content stays wrong.
     """
 
     def __init__(
-        self, root: str, options: Mapping[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE
+        self,
+        root: str,
+        options: Mapping[str, str] | None = None,
+        patience: Patience | None = None,
+        advice: Advice = NO_ADVICE,
     ) -> None:
         self.root = root.rstrip("/")
-        self.options = dict(options or {})
-        self.patience = patience
+        self._options = dict(options or {})
+        self.patience = patience or entries.DEFAULT_PATIENCE
+        self._advice = advice
         self.counts: collections.Counter[str] = collections.Counter()
-        """requests, bytes, and retries by the name of the fault."""
+        """requests, bytes read, and retries in all and by the name of the fault."""
         self._lock = threading.Lock()
-        self.remote = "://" in self.root
-        self._fs: Any = None
-        self._faults: tuple[type[BaseException], ...] = (Damaged, OSError)
-        if self.remote:
-            from videomac.storage import object_files as s3  # here: its libraries take a second to import
-
-            self._fs = s3.filesystem(self.root, self.options, patience.attempt_s)
-            self._faults = (Damaged, *s3.FAULTS)
+        self._files: Files = open_files(self.root, self._options, self.patience)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Storage, (self.root, self.options, self.patience)
+        return Storage, (self.root, self._options, self.patience, self._advice)
+
+    def __repr__(self) -> str:
+        return f"Storage({self.root!r})"  # the options may hold secrets
+
+    def with_patience(self, patience: Patience) -> Storage:
+        """Return the same files with other limits."""
+        return Storage(self.root, self._options, patience, self._advice)
+
+    @property
+    def remote(self) -> bool:
+        """Whether reading costs a request over a network."""
+        return self._files.remote
 
     def url(self, name: str) -> str:
-        """Full path or URL of a file."""
+        """Return the full path or URL of a file."""
         return f"{self.root}/{name}" if name else self.root
+
+    def local_path(self, name: str) -> str | None:
+        """Return the file's path if it lies on this machine, else None."""
+        return self._files.local_path(name)
 
     def read(
         self, name: str, start: int = 0, size: int | None = None, check: Check | None = None, first: bool = False
     ) -> bytes:
-        """`size` bytes from `start` (None: the whole file), of that length and approved by `check` (raises `Damaged`).
+        """Return `size` bytes from `start` (None: all), of that length and approved by `check` (raises `Damaged`).
 
         `first` is for the first request of a run: a 403 then ends it at once.
         """
 
         def attempt() -> bytes:
-            length = self.size(name) - start if size is None else size
-            content = self._read_once(name, start, length)
-            if len(content) != length:
-                raise Damaged(f"{len(content)} bytes came for {length}")
+            content = self.read_once(name, start, size) if size is not None else self._read_whole(name)[start:]
+            if size is not None and len(content) != size:
+                raise Damaged(f"{len(content)} bytes came for {size}")
             if check is not None:
                 check(content)
-            self._count(requests=1, bytes=length)
             return content
 
         return self.persist(attempt, name, first)
 
-    def _read_once(self, name: str, start: int, length: int) -> bytes:
-        if length == 0:
-            return b""  # s3fs answers an empty range with the whole object
-        if self._fs is not None:
-            return self._fs.read_range(self.url(name), start, length, self._attempt_timeout_s(length))
-        with open(self.url(name), "rb", buffering=0) as file:
-            return os.pread(file.fileno(), length, start) if length <= PIECE_BYTES else _pread_all(file, start, length)
+    def read_once(self, name: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes by one request, for callers that retry something larger by `persist`.
 
-    def size(self, name: str) -> int:
-        """Bytes of a file, without retries of its own."""
-        if self._fs is not None:
-            return self._fs.entry(self.url(name), self.patience.attempt_s)[0]
-        return os.stat(self.url(name)).st_size
+        Raises:
+            OSError: or another of the place's faults.
+        """
+        content = self._files.read(name, start, length)
+        self._count(requests=1, bytes=len(content))
+        return content
+
+    def read_if_there(self, name: str) -> bytes | None:
+        """Return the whole file, None if there is none."""
+        try:
+            return self.read(name)
+        except MissingFileError:
+            return None
 
     def entry(self, name: str) -> Entry:
-        """Size and version of a file."""
-
-        def attempt() -> Entry:
-            if self._fs is not None:
-                return Entry(name, *self._fs.entry(self.url(name), self.patience.attempt_s))
-            stat = os.stat(self.url(name))
-            return Entry(name, stat.st_size, str(stat.st_mtime_ns))
-
-        return self.persist(attempt, name)
+        """Return size and version of a file."""
+        return self._request(lambda files: files.entry(name), name)
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there."""
+        """Return whether the file is there."""
+        try:
+            self.entry(name)
+        except MissingFileError:
+            return False
+        return True
 
-        def attempt() -> bool:
-            try:
-                self.size(name)
-            except FileNotFoundError:
-                return False
-            return True
+    def is_folder(self, name: str = "") -> bool:
+        """Return whether there is such a folder (in an object store: anything below it)."""
+        return self._request(lambda files: files.is_folder(name), name)
 
-        return self.persist(attempt, name)
-
-    def list(self) -> list[Entry]:
-        """All files below the root, by name; hidden ones (a name that begins with a dot) left out."""
-
-        def attempt() -> list[Entry]:
-            if self._fs is not None:
-                found = [Entry(*row) for row in self._fs.list(self.root, self.patience.deadline_s)]
-            else:
-                found = list(_walk(self.root))
-            return sorted((e for e in found if not _hidden(e.name)), key=lambda e: e.name)
-
-        return self.persist(attempt, "")
+    def list(self, folder: str = "") -> list[Entry]:
+        """Return all files below a folder, sorted by name; hidden ones (a part that starts with a dot) are left out."""
+        found = self._request(lambda files: files.list(folder), folder)
+        return sorted((entry for entry in found if not _is_hidden(entry.name)), key=lambda entry: entry.name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts a file there at once: readers see the old one or the new one, never a half."""
-
-        def attempt() -> None:
-            if self._fs is not None:
-                self._fs.write(self.url(name), content, self._attempt_timeout_s(len(content)))
-            else:
-                _replace(self.url(name), lambda partial: _write_file(partial, content))
-
-        self.persist(attempt, name)
+        """Replace a file: readers see the old one or the new one, never a part."""
+        self._request(lambda files: files.write(name, content), name)
 
     def upload(self, name: str, local_path: str) -> None:
-        """Moves a finished local file there, at once."""
-        size = os.path.getsize(local_path)
+        """Replace a file by a copy of a finished local one.
 
-        def attempt() -> None:
-            if self._fs is not None:
-                self._fs.upload(self.url(name), local_path, self._attempt_timeout_s(size))
-            else:
-                _replace(self.url(name), lambda partial: _copy_file(local_path, partial))
-
-        self.persist(attempt, name)
+        Raises:
+            OSError: the local file is not there: a mistake of the caller, not of the storage.
+        """
+        os.stat(local_path)
+        self._request(lambda files: files.upload(name, local_path), name)
 
     def remove(self, name: str) -> None:
-        """Removes a file; one that is not there is fine."""
+        """Remove a file; one that is not there is fine."""
+        try:
+            self._request(lambda files: files.remove(name), name)
+        except MissingFileError:
+            return
 
-        def attempt() -> None:
-            try:
-                if self._fs is not None:
-                    self._fs.remove(self.url(name), self.patience.attempt_s)
-                else:
-                    os.remove(self.url(name))
-            except FileNotFoundError:
-                return
+    def read_version(self, name: str) -> tuple[bytes, str | None]:
+        """Return a file's content and what `swap` compares, (b"", None) if there is none.
 
-        self.persist(attempt, name)
+        Of a file that changes in between the version is the older one: a swap then fails, as it should.
+        """
+        try:
+            version = self._request(lambda files: files.version(name), name)
+            return self.read(name), version
+        except MissingFileError:
+            return b"", None
+
+    def swap(self, name: str, content: bytes | None, version: str | None) -> str | None:
+        """Write `content` (None: remove the file) if it still has `version` (None: does not exist).
+
+        A retry after a lost answer finds the caller's own content: compare it before you believe a `ChangedError`.
+
+        Returns:
+            The new version, None after removing.
+
+        Raises:
+            ChangedError: the file has another version.
+        """
+        return self._request(lambda files: files.swap(name, content, version), name)
 
     def pieces(self, name: str, size: int | None = None) -> Iterator[bytes]:
-        """A file's content from begin to end, a piece at a time."""
+        """Yield a file's content in order, a piece at a time."""
         total = self.entry(name).size if size is None else size
         for start in range(0, total, PIECE_BYTES):
             yield self.read(name, start, min(PIECE_BYTES, total - start))
 
     def sha256(self, name: str) -> str:
-        """Hex SHA-256 of a file, read in pieces."""
-        digest = hashlib.sha256()
-        for piece in self.pieces(name):
-            digest.update(piece)
-        return digest.hexdigest()
+        """Return the hex SHA-256 of a file, read in pieces."""
+        return sha256_of_pieces(self.pieces(name))
+
+    def download(self, name: str, local_path: str, sha256: str | None = None) -> None:
+        """Copy a file to this machine, a piece at a time; a copy without the right checksum is made again.
+
+        Args:
+            name: the file.
+            local_path: where the copy goes; its folder exists.
+            sha256: of the file, where the caller knows it; else the store's own checksum has to do.
+        """
+        for number in range(1, DOWNLOADS + 1):
+            try:
+                self._download_once(name, local_path, sha256)
+            except Damaged as damage:
+                if number < DOWNLOADS:
+                    self._note_retry(damage)
+                    continue
+                raise DamagedFileError(f"{self.url(name)}: {self._files.explain(damage, self._advice)}") from damage
+            except OSError as error:
+                raise StorageError(f"{local_path}: {LocalFiles('').explain(error, NO_ADVICE)}") from error
+            return
+
+    def _download_once(self, name: str, local_path: str, sha256: str | None) -> None:
+        entry = self.entry(name)
+        with open(local_path, "wb") as file:
+            for piece in self.pieces(name, entry.size):
+                file.write(piece)
+        self._files.check_copy(entry, local_path)
+        if sha256 is not None and (found := sha256_of_file(local_path)) != sha256:
+            raise Damaged(f"sha256 is {found[:12]}..., expected {sha256[:12]}...")
 
     def persist(self, attempt: Callable[[], T], name: str, first: bool = False) -> T:
-        """Calls `attempt` until it succeeds, fails for good, or the deadline passes: the one layer of retries."""
-        begin, denied = time.monotonic(), 0
+        """Call `attempt` until it succeeds, fails for good, or the deadline passes: the one layer of retries."""
+        start, denied = time.monotonic(), 0
 
-        def passing(error: BaseException) -> bool:
+        def may_pass(error: BaseException) -> bool:
             nonlocal denied
             denied += isinstance(error, PermissionError)
-            if not self.remote or (first and denied) or denied >= DENIED_ATTEMPTS:
+            if denied and (first or denied >= DENIED_ATTEMPTS):
                 return False
-            return isinstance(error, Damaged) or self._fs.may_pass(error)
+            return self._files.may_pass(error)
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(passing),
+            retry=tenacity.retry_if_exception(may_pass),
             stop=tenacity.stop_after_delay(self.patience.deadline_s),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=5.0),
-            before_sleep=self._note_retry,
+            before_sleep=lambda state: self._note_retry(state.outcome.exception() if state.outcome else None),
             reraise=True,
         )
         try:
             return retrying(attempt)
-        except self._faults as error:
+        except self._files.faults as error:
             attempts = retrying.statistics.get("attempt_number", 1)
-            spent = f" ({attempts} attempts in {time.monotonic() - begin:.1f} s)" if attempts > 1 else ""
-            raise StorageError(f"{self.url(name)}: {self._explain(error)}{spent}") from error
+            spent = f" ({attempts} attempts in {time.monotonic() - start:.1f} s)" if attempts > 1 else ""
+            text = f"{self.url(name)}: {self._files.explain(error, self._advice)}{spent}"
+            raise _kind_of(error)(text) from error
 
-    def _explain(self, error: BaseException) -> str:
-        if isinstance(error, Damaged):
-            return f"{error}; the content is not what the index says: run videomac verify-shards"
-        if self.remote:
-            return self._fs.explain(error)
-        if isinstance(error, FileNotFoundError):
-            return "does not exist; check the path, or make shards with videomac build-shards SOURCE OUT"
-        return str(error.args[-1]).lower()
+    def _request(self, ask: Callable[[Files], T], name: str) -> T:
+        def attempt() -> T:
+            self._count(requests=1)
+            return ask(self._files)
 
-    def _note_retry(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+        return self.persist(attempt, name)
+
+    def _read_whole(self, name: str) -> bytes:
+        content = self._files.read_whole(name)
+        self._count(requests=1, bytes=len(content))
+        return content
+
+    def _note_retry(self, error: BaseException | None) -> None:
         self._count(retries=1, **{f"retries_{type(error).__name__}": 1})
 
     def _count(self, **increments: int) -> None:
         with self._lock:
             self.counts.update(increments)
 
-    def _attempt_timeout_s(self, size: int) -> float:
-        return self.patience.attempt_s + size / SLOWEST_BYTES_PER_S
+
+def _kind_of(error: BaseException) -> type[StorageError]:
+    if isinstance(error, FileNotFoundError):
+        return MissingFileError
+    return DamagedFileError if isinstance(error, Damaged) else StorageError
 
 
-def sha256_check(expected: str) -> Callable[[Content], None]:
-    """A check for `Storage.read`: the content has this hex SHA-256."""
-
-    def check(content: Content) -> None:
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected:
-            raise Damaged(f"sha256 is {found[:12]}..., expected {expected[:12]}...")
-
-    return check
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Folder and file name of a path or URL."""
-    folder, slash, name = url.rpartition("/")
-    return (folder or "/" if slash else "."), name
-
-
-def _pread_all(file: Any, start: int, length: int) -> bytes:
-    content = bytearray()
-    while len(content) < length and (piece := os.pread(file.fileno(), length - len(content), start + len(content))):
-        content += piece
-    return bytes(content)
-
-
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
-
-
-def _walk(root: str) -> Iterator[Entry]:
-    if not os.path.isdir(root):
-        raise FileNotFoundError(root)
-    for folder, _, files in os.walk(root, followlinks=True):
-        for file in files:
-            path = os.path.join(folder, file)
-            name = os.path.relpath(path, root).replace(os.sep, "/")
-            if os.path.exists(path):
-                stat = os.stat(path)
-                yield Entry(name, stat.st_size, str(stat.st_mtime_ns))
-            else:
-                yield Entry(name, 0, MISSING)  # a link to nowhere
-
-
-def _replace(path: str, fill: Callable[[str], object]) -> None:
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.partial")
-    try:
-        fill(partial)
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
-            os.remove(partial)
-        raise
-
-
-def _write_file(path: str, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def _copy_file(source: str, path: str) -> None:
-    shutil.copyfile(source, path)

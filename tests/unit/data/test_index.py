@@ -28,7 +28,7 @@ def storage(tmp_path, monkeypatch):
 @pytest.mark.parametrize("remote", [False, True])
 def test_a_scan_gives_the_groups_in_order_and_reads_ahead_over_a_network(storage, monkeypatch, remote):
     opened = index.Index(storage, read_manifest(storage, "manifest.json"))
-    at_once, most, lock, read = 0, 0, threading.Lock(), storage._read_once
+    at_once, most, lock, read = 0, 0, threading.Lock(), storage.read_once
 
     def slow_read(*asked):
         nonlocal at_once, most
@@ -40,8 +40,8 @@ def test_a_scan_gives_the_groups_in_order_and_reads_ahead_over_a_network(storage
             at_once -= 1
         return read(*asked)
 
-    monkeypatch.setattr(storage, "_read_once", slow_read)
-    storage.remote = remote
+    monkeypatch.setattr(storage, "read_once", slow_read)
+    monkeypatch.setattr(storage._files, "remote", remote)
     tables = list(opened.scan(["duration"]))
     assert [table["duration"].to_pylist() for table in tables] == [[g, g + 0.25, g + 0.5] for g in range(GROUPS)]
     assert (1 < most <= index.SCAN_THREADS) if remote else most == 1

@@ -3,10 +3,12 @@ import hashlib
 import numpy as np
 import pytest
 
+from videomac.data.manifest import open_storage
 from videomac.data.reader import GAP_BYTES, Reader, requests_for
 from videomac.data.sample import Sample
 from videomac.errors import StorageError
-from videomac.storage.storage import PIECE_BYTES, Storage
+from videomac.storage.entries import PIECE_BYTES
+from videomac.storage.storage import Storage
 
 
 def make(shard, offset, size, content=b""):
@@ -50,7 +52,7 @@ def test_at_most_two_parts_are_ever_in_memory(tmp_path):
 
 def test_changed_bytes_are_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 100)
-    reader = Reader(Storage(str(tmp_path)), 1 << 20)
+    reader = Reader(open_storage(str(tmp_path), None)[0], 1 << 20)
     with pytest.raises(StorageError, match=r"a: sha256 is .* run videomac verify-shards"):
         list(reader.contents([make("a", 0, 10, b"y" * 100)]))
     with pytest.raises(StorageError, match="5 bytes came for 10"):

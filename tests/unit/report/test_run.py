@@ -16,6 +16,7 @@ from videomac.report import charts
 from videomac.report.folder import read_run
 from videomac.report.run import write_run_report
 from videomac.report.summary import summarise
+from videomac.storage.copies import upload_folder
 
 
 def page_of(folder: Path) -> str:
@@ -125,13 +126,10 @@ def test_of_a_step_done_again_the_last_line_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_charts")
-def test_a_run_in_an_object_store(make_run: Callable[[], Path]) -> None:
-    import fsspec
-
-    memory = fsspec.filesystem("memory")
-    memory.put(str(make_run()), "/bucket/runs/stored", recursive=True)
+def test_a_run_in_an_object_store(make_run: Callable[[], Path], memory_store) -> None:
+    upload_folder(make_run(), "memory://bucket/runs/stored")
     assert write_run_report("memory://bucket/runs/stored") == "memory://bucket/runs/stored/report.html"
-    assert b"online network" in memory.cat("/bucket/runs/stored/report.html")
+    assert b"online network" in memory_store.objects["memory://bucket/runs/stored/report.html"]
 
 
 def test_a_metric_that_is_new_to_the_page_gets_its_chart(tmp_path: Path) -> None:

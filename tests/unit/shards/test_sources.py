@@ -4,7 +4,7 @@ from shards.build import deal
 from shards.sources import Source, duplicate_candidates, find_sources, splits
 from tests.unit.data.material import build_settings
 from videomac.errors import ConfigError, DataError
-from videomac.storage.storage import Entry
+from videomac.storage.entries import Entry
 
 
 def settings(source, **values):

@@ -7,15 +7,23 @@ import time
 
 import pytest
 
-from videomac.errors import ClusterError
+from videomac.errors import ClusterError, StorageError
 from videomac.storage import lease
+from videomac.storage.entries import ChangedError
+from videomac.storage.storage import Storage
 
-BEAT_S, EXPIRY_S = 0.1, 0.6
+
+def beat_s(folder):
+    return 0.5 if "://" in folder else 0.1
+
+
+def expiry_s(folder):
+    return 4 * beat_s(folder)
 
 
 def held(folder, said=None, on_lost=lambda: None):
     say = said.append if said is not None else (lambda text: None)
-    return lease.held(folder, on_lost, say, heartbeat_s=BEAT_S, expiry_s=EXPIRY_S)
+    return lease.held(folder, on_lost, say, heartbeat_s=beat_s(folder), expiry_s=expiry_s(folder))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +50,12 @@ def folder(request, tmp_path):
     return f"{request.getfixturevalue('bucket')}/{request.node.name}".replace("[", "_").replace("]", "")
 
 
-def lease_file(folder):
-    return lease.ObjectLeaseFile(folder) if "://" in folder else lease.LocalLeaseFile(lease.Path(folder))
+def read(folder):
+    return Storage(folder).read_version(lease.FILE)
+
+
+def write(folder, content, version=None):
+    return Storage(folder).swap(lease.FILE, content, version)
 
 
 def test_a_second_driver_is_refused_while_the_first_lives(folder):
@@ -60,23 +72,23 @@ def test_a_released_lease_is_free_at_once(folder):
         pass
 
     assert said == []
-    assert lease_file(folder).read()[1] is None
+    assert read(folder)[1] is None
 
 
 def test_a_dead_drivers_lease_is_waited_out_with_a_line_then_taken(folder):
-    lease_file(folder).swap(b'{"owner": "node pid 1"}', None)  # what kill -9 leaves: a lease that nobody renews
+    write(folder, b'{"owner": "node pid 1"}')  # what kill -9 leaves: a lease that nobody renews
     said, begin = [], time.monotonic()
 
     with held(folder, said):
         waited_s = time.monotonic() - begin
 
-    assert waited_s >= EXPIRY_S
+    assert waited_s >= expiry_s(folder)
     assert "held by node pid 1" in said[0]
     assert "taking over" in said[1]
 
 
 def test_of_two_waiters_one_gets_a_dead_drivers_lease(folder):
-    lease_file(folder).swap(b"{}", None)
+    write(folder, b"{}")
     outcomes, both_tried = [], threading.Barrier(2)
 
     def wait():
@@ -101,55 +113,76 @@ def test_a_driver_whose_lease_was_taken_is_told(folder):
     lost = threading.Event()
 
     with held(folder, on_lost=lost.set) as mine:
-        file = lease_file(folder)
         for _ in range(50):  # between two heartbeats
             try:
-                file.swap(b'{"owner": "thief"}', file.read()[1])
+                write(folder, b'{"owner": "thief"}', read(folder)[1])
                 break
-            except lease.ChangedError:
+            except ChangedError:
                 continue
         assert lost.wait(timeout=10)
 
     assert mine.lost
-    assert b"thief" in lease_file(folder).read()[0]
+    assert b"thief" in read(folder)[0]
 
 
 @pytest.mark.parametrize("written", [True, False])
 def test_a_beat_that_fails_is_repeated_whether_it_was_written_or_not(folder, written):
     """A storage that fails for less than the expiry costs nothing, nor does a put whose answer got lost."""
-    file, failures = lease_file(folder), []
-    kept = type(file).swap
+    mine, failures = lease.Lease(Storage(folder), lambda: None, beat_s(folder), expiry_s(folder)), []
+    swap = mine._beating.swap
 
-    def failing(content, version):
+    def failing(name, content, version):
         if not failures:
             failures.append(version)
             if written:
-                kept(file, content, version)
-            raise OSError("no answer")
-        return kept(file, content, version)
+                swap(name, content, version)
+            raise StorageError("no answer")
+        return swap(name, content, version)
 
-    mine = lease.Lease(file, lambda: None, BEAT_S, EXPIRY_S)
+    mine._beating.swap = failing  # type: ignore[method-assign]
     mine.acquire(folder, lambda text: None)
-    file.swap = failing
-    time.sleep(6 * BEAT_S)
+    time.sleep(6 * beat_s(folder))
     assert failures
     assert not mine.lost
     mine.release()
-    assert file.read()[1] is None
+    assert read(folder)[1] is None
 
 
 def test_a_storage_that_stays_away_costs_the_lease_before_others_may_take_it(tmp_path):
-    file, lost = lease_file(str(tmp_path / "run")), []
-    mine = lease.Lease(file, lambda: lost.append(time.monotonic()), BEAT_S, EXPIRY_S)
+    folder, lost = str(tmp_path / "run"), []
+    mine = lease.Lease(Storage(folder), lambda: lost.append(time.monotonic()), beat_s(folder), expiry_s(folder))
     mine.acquire("run", lambda text: None)
     renewed = time.monotonic()
 
-    def away(content, version):
-        raise OSError("unreachable")
+    def away(name, content, version):
+        raise StorageError("unreachable")
 
-    file.swap = away
-    time.sleep(2 * EXPIRY_S)
+    mine._beating.swap = away  # type: ignore[method-assign]
+    time.sleep(2 * expiry_s(folder))
 
     assert lost
-    assert lost[0] - renewed < EXPIRY_S + BEAT_S
+    assert lost[0] - renewed < expiry_s(folder), "given up before others may take it"
     mine.release()
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_first_beat_whose_answer_got_lost_is_ours(folder, written):
+    mine, failures = lease.Lease(Storage(folder), lambda: None, beat_s(folder), expiry_s(folder)), []
+    files = mine._storage._files
+    swap, may_pass = files.swap, files.may_pass
+
+    def failing(name, content, version):
+        if not failures:
+            failures.append(version)
+            if written:
+                swap(name, content, version)
+            raise ConnectionResetError("no answer")
+        return swap(name, content, version)
+
+    files.swap, files.may_pass = failing, lambda error: isinstance(error, ConnectionResetError) or may_pass(error)
+    started = time.monotonic()
+    mine.acquire(folder, lambda text: None)
+    assert time.monotonic() - started < expiry_s(folder), "it took its own lease for another driver's"
+    assert not mine.lost
+    mine.release()
+    assert read(folder)[1] is None

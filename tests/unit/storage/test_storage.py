@@ -2,7 +2,8 @@ import pytest
 
 from videomac.config import Data
 from videomac.errors import ConfigError, StorageError
-from videomac.storage.storage import PIECE_BYTES, Storage
+from videomac.storage.entries import PIECE_BYTES
+from videomac.storage.storage import Storage
 
 
 def test_files_round_trip_whole_and_in_parts(tmp_path):
