@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
+import json
 import re
-import tempfile
 from pathlib import Path
 
-import fsspec
 import timm
 
 from videomac import config
 from videomac.errors import EvaluationError, VideomacError
 from videomac.pretrain.export import export_checkpoint
+from videomac.storage import copies
 
-EXPORT_FILES = ("card.json", "model.safetensors")
+WEIGHTS = "model.safetensors"
+EXPORT_FILES = ("card.json", WEIGHTS)
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -46,7 +48,7 @@ class Row:
         """An export's files, for the nodes that score it; nothing for other sources."""
         if self.source.source != "export":
             return {}
-        return {name: (Path(str(self.source.model)) / name).read_bytes() for name in EXPORT_FILES}
+        return {name: copies.read_file(f"{self.source.model}/{name}") for name in EXPORT_FILES}
 
     def with_weights(self, folder: str | None) -> Row:
         """The row reading its export from `folder`, a copy on this node."""
@@ -115,10 +117,9 @@ def _architecture_of(file: str) -> str:
 
 
 def _export_folder(name: str, out: str) -> str:
-    filesystem, root = fsspec.core.url_to_fs(name)
-    if filesystem.exists(f"{root}/card.json"):
+    if copies.exists(f"{name}/card.json"):
         return _local(name)
-    if not filesystem.exists(root):
+    if not copies.is_folder(name):
         raise EvaluationError(
             f"model {name!r}: neither a timm name nor a folder; expected an export (card.json), a checkpoint, a run, a "
             "timm name, or NAME@FILE"
@@ -132,15 +133,11 @@ def _export_folder(name: str, out: str) -> str:
 
 
 def _local(folder: str) -> str:
-    """The export itself, or a copy of a remote one for as long as this process lives."""
-    if "://" not in folder:
-        return folder
-    copy = tempfile.TemporaryDirectory(prefix="videomac-export-")
-    atexit.register(copy.cleanup)
-    filesystem, root = fsspec.core.url_to_fs(folder)
-    for name in EXPORT_FILES:
-        (Path(copy.name) / name).write_bytes(filesystem.cat_file(f"{root}/{name}"))
-    return copy.name
+    """Return the export itself, or a copy of a remote one that lives as long as this process."""
+    card = json.loads(copies.read_file(f"{folder}/card.json"))
+    held = contextlib.ExitStack()
+    atexit.register(held.close)
+    return str(held.enter_context(copies.local_copy(folder, {"card.json": None, WEIGHTS: card["weights_sha256"]})))
 
 
 def _folder_label(name: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
 from typing import Any
 
-import fsspec
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -24,7 +22,8 @@ from videomac.propagation import raw, summary
 from videomac.propagation.clips import Clip, MaskClip
 from videomac.propagation.load import identify
 from videomac.propagation.published_scores import published_values
-from videomac.report.page import write_bytes
+from videomac.storage.checksums import sha256_of
+from videomac.storage.copies import read_if_there, write_file
 
 SCHEMA = 1
 
@@ -45,10 +44,10 @@ def job_key(settings: config.Evaluate, preset: Preset, row: Row, seed: int, clip
 
 def read_clip_record(out: str, slug: str, seed: int, clip: str, key: dict[str, Any]) -> dict[str, Any] | None:
     """The record of a clip finished under the same key, else None."""
-    filesystem, path = fsspec.core.url_to_fs(f"{out}/clips/{slug}/{seed}/{clip}.json")
+    content = read_if_there(f"{out}/clips/{slug}/{seed}/{clip}.json")
     try:
-        record = json.loads(filesystem.cat_file(path))
-    except (FileNotFoundError, ValueError):
+        record = json.loads(content or b"{}")
+    except ValueError:
         return None
     return record if record.get("key") == key else None
 
@@ -59,12 +58,12 @@ def write_clip(out: str, slug: str, seed: int, clip: Clip, prediction: np.ndarra
     names = clip.frames.names[clip.start :]
     if isinstance(clip, MaskClip):
         for name, ids_hw in zip(names, prediction, strict=True):
-            write_bytes(f"{place}/{name}.png", _indexed_png(ids_hw))
+            write_file(f"{place}/{name}.png", _indexed_png(ids_hw))
     else:
         points = {name: [_point(xy) for xy in xy_j2] for name, xy_j2 in zip(names, prediction, strict=False)}
         document = {"joints": clip.joints, "skeleton": clip.edges, "frames": points}
-        write_bytes(f"{place}.json", json.dumps(document).encode())
-    write_bytes(f"{out}/clips/{slug}/{seed}/{clip.name}.json", json.dumps(record).encode())
+        write_file(f"{place}.json", json.dumps(document).encode())
+    write_file(f"{out}/clips/{slug}/{seed}/{clip.name}.json", json.dumps(record).encode())
 
 
 def assemble(
@@ -82,7 +81,7 @@ def assemble(
     """
     if not any(_common(row, scored) for row in rows):
         raise EvaluationError(f"{settings.data.root}: no clip could be scored: {failures[0]['error']}")
-    data_hash = hashlib.sha256("".join(clip.digest() for clip in clips.values()).encode()).hexdigest()[:12]
+    data_hash = sha256_of("".join(clip.digest() for clip in clips.values()).encode())[:12]
     under = {"preset": preset.name, "preset_hash": preset.hash(), "dataset_hash": data_hash}
     table = [{**_row(settings, row, scored), **under} for row in rows if _common(row, scored)]
     first = table[0] if table and table[0]["label"] == rows[0].label else None
@@ -109,7 +108,7 @@ def assemble(
 
 def write(out: str, outcome: dict[str, Any]) -> None:
     """Writes `results.json` at once."""
-    write_bytes(f"{out}/results.json", json.dumps(_finite(outcome), indent=1, allow_nan=False).encode())
+    write_file(f"{out}/results.json", json.dumps(_finite(outcome), indent=1, allow_nan=False).encode())
 
 
 def _finite(value: Any) -> Any:

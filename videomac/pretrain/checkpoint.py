@@ -7,7 +7,6 @@ without it, or with another hash, is no checkpoint.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,11 @@ from torch import Tensor, nn
 from videomac.errors import CheckpointError
 from videomac.facts.provenance import provenance
 from videomac.pretrain.step import TrainState
+from videomac.storage.checksums import sha256_of_file
 
 FORMAT = 1
+LIST = "files.json"
+"""Written last: the SHA-256 of every other file."""
 FILES = ("online.safetensors", "target.safetensors", "optimizer.safetensors", "state.json")
 
 
@@ -33,8 +35,8 @@ def save(state: TrainState, folder: str | Path, facts: dict[str, Any] | None = N
         safetensors.torch.save_file(_tensors(network), folder / f"{name}.safetensors")
     safetensors.torch.save_file(_moments(state), folder / "optimizer.safetensors")
     (folder / "state.json").write_text(json.dumps(_facts(state) | (facts or {}), indent=1), encoding="utf-8")
-    hashes = {name: _sha256(folder / name) for name in FILES}
-    (folder / "files.json").write_text(json.dumps({"format": FORMAT, "sha256": hashes}), encoding="utf-8")
+    hashes = {name: sha256_of_file(folder / name) for name in FILES}
+    (folder / LIST).write_text(json.dumps({"format": FORMAT, "sha256": hashes}), encoding="utf-8")
 
 
 def load(state: TrainState, folder: str | Path) -> dict[str, Any]:
@@ -62,18 +64,32 @@ def verify(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     try:
-        listed = json.loads((folder / "files.json").read_text(encoding="utf-8"))
-        damaged = [name for name, sha256 in listed["sha256"].items() if _sha256(folder / name) != sha256]
+        hashes = listed_hashes((folder / LIST).read_bytes(), str(folder))
+        damaged = [name for name, sha256 in hashes.items() if sha256_of_file(folder / name) != sha256]
         facts = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: no whole checkpoint ({error}); use the one before it") from error
-    if listed.get("format") != FORMAT:
-        raise CheckpointError(f"{folder}: checkpoint format {listed.get('format')}, this version reads {FORMAT}")
     if damaged:
         raise CheckpointError(
             f"{folder}: {', '.join(damaged)} changed since it was written; use the checkpoint before it"
         )
     return facts
+
+
+def listed_hashes(content: bytes, place: str) -> dict[str, str]:
+    """Return the SHA-256 of every other file of a checkpoint, as its `files.json` lists them.
+
+    Raises:
+        CheckpointError: this is not such a list, or one of another format.
+    """
+    try:
+        listed = json.loads(content)
+        hashes = {str(name): str(sha256) for name, sha256 in listed["sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{place}: no whole checkpoint ({error}); use the one before it") from error
+    if listed.get("format") != FORMAT:
+        raise CheckpointError(f"{place}: checkpoint format {listed.get('format')}, this version reads {FORMAT}")
+    return hashes
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -156,11 +172,3 @@ def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
     pair the wrong elements.
     """
     return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 22), b""):
-            digest.update(block)
-    return digest.hexdigest()

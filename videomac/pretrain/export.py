@@ -8,15 +8,11 @@ loads into our own dense class (`videomac.nn.networks.registry.build_encoder`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import safetensors.torch
 import timm
 import torch
@@ -24,12 +20,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videomac import config
-from videomac.errors import CheckpointError, ExportError
+from videomac.errors import CheckpointError, DamagedFileError, ExportError, MissingFileError
 from videomac.facts.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from videomac.nn.networks.encoder import Encoder
 from videomac.nn.networks.registry import build_encoder, timm_arguments, timm_state_dict
 from videomac.pretrain import checkpoint
+from videomac.storage.checksums import sha256_of
+from videomac.storage.copies import local_copy, uploaded
+from videomac.storage.entries import Advice
+from videomac.storage.storage import Storage
 
+CARD = "card.json"
+"""Marks a folder as an export."""
 TOLERANCE = 1e-4
 """Largest difference between exported and trained features, relative to the stage's largest value."""
 
@@ -68,9 +70,9 @@ def export_checkpoint(checkpoint_dir: str, out_dir: str) -> dict[str, Any]:
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()}, {"format": "pt"})
     card = _card(facts, encoder, content)
     card["checked"] = check_export(encoder, content, card)
-    with uploaded(out_dir) as out:
+    with uploaded(out_dir, last=CARD) as out:
         (out / "model.safetensors").write_bytes(content)
-        (out / "card.json").write_text(json.dumps(card, indent=2), encoding="utf-8")
+        (out / CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
     return card
 
 
@@ -144,7 +146,7 @@ def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, 
         "manifest_sha256": facts.get("manifest_sha256"),
         "commit": facts["commit"],
         "versions": facts["versions"],
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "weights_sha256": sha256_of(content),
         "untrained": "head.norm (identity; pretraining has no head)"
         if standard and "convnext" in settings["name"]
         else None,
@@ -153,25 +155,20 @@ def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, 
 
 @contextlib.contextmanager
 def local_checkpoint(path: str) -> Iterator[Path]:
-    """A checkpoint folder on this machine: `path` itself, a copy of a remote one, the last whole one of a run, or the
-    one in a run's `best/`.
+    """Hold a checkpoint folder on this machine: `path` itself, the newest intact one of a run, or the one in `best/`.
 
     Raises:
-        CheckpointError: nothing whole there.
+        CheckpointError: no intact checkpoint there.
+        StorageError: the place cannot be read.
     """
-    filesystem, root = fsspec.url_to_fs(path)
-    candidates = [root]
-    if not filesystem.exists(f"{root}/files.json"):
-        found = filesystem.ls(f"{root}/checkpoints", detail=False) if filesystem.isdir(f"{root}/checkpoints") else []
-        candidates = sorted((c for c in found if "step_" in c), reverse=True)
-        if filesystem.exists(f"{root}/best.json"):
-            candidates = [f"{root}/{json.loads(filesystem.cat_file(f'{root}/best.json'))['name']}"]
+    storage = Storage(path, advice=Advice(damaged="use the previous checkpoint"))
     complaints = []
-    for candidate in candidates:
-        with _copied(filesystem, candidate, remote="://" in path) as folder:
+    for name in _candidates(storage):
+        with contextlib.ExitStack() as held:
             try:
+                folder = held.enter_context(local_copy(storage.url(name), _hashes(storage, name)))
                 checkpoint.verify(folder)
-            except CheckpointError as error:
+            except (CheckpointError, DamagedFileError, MissingFileError) as error:
                 complaints.append(str(error))
                 continue
             yield folder
@@ -180,28 +177,21 @@ def local_checkpoint(path: str) -> Iterator[Path]:
     raise CheckpointError(f"{path}: nothing to export: {reason}")
 
 
-@contextlib.contextmanager
-def uploaded(folder: str) -> Iterator[Path]:
-    """A local folder to write into; its files reach `folder` (a path or URL) at the end of the block."""
-    if "://" not in folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        yield Path(folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary)
-        filesystem, root = fsspec.url_to_fs(folder)
-        for path in Path(temporary).iterdir():
-            filesystem.pipe_file(f"{root}/{path.name}", path.read_bytes())
-
-
-@contextlib.contextmanager
-def _copied(filesystem: Any, root: str, remote: bool) -> Iterator[Path]:
-    if not remote:
-        yield Path(root)
-        return
-    temporary = tempfile.mkdtemp()
+def _candidates(storage: Storage) -> list[str]:
+    """Return the checkpoints of a folder, relative to it, in the order in which they are tried."""
+    if storage.exists(checkpoint.LIST):
+        return [""]
+    best = storage.read_if_there("best.json")
+    if best is not None:
+        return [json.loads(best)["name"]]
     try:
-        filesystem.get(f"{root.rstrip('/')}/", temporary, recursive=True)
-        yield Path(temporary)
-    finally:
-        shutil.rmtree(temporary)
+        names = {entry.name.split("/")[1] for entry in storage.list("checkpoints") if entry.name.count("/") > 1}
+    except MissingFileError:
+        return []
+    return [f"checkpoints/{name}" for name in sorted(names, reverse=True) if "step_" in name]
+
+
+def _hashes(storage: Storage, name: str) -> dict[str, str | None]:
+    """Return the files of a checkpoint with their SHA-256, so that a bad copy is noticed and made again."""
+    content = storage.read(f"{name}/{checkpoint.LIST}" if name else checkpoint.LIST)
+    return {checkpoint.LIST: None, **checkpoint.listed_hashes(content, storage.url(name))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videomac.errors import ConfigError, ExportError
-from videomac.pretrain.export import TOLERANCE, dense_stages, uploaded
+from videomac.pretrain.export import TOLERANCE, dense_stages
+from videomac.storage.copies import read_file, uploaded
 
 ONNX_FILE = "model.onnx"
 
@@ -76,7 +76,7 @@ def add_onnx(out_dir: str, card: dict[str, Any], size: tuple[int, int] = (224, 2
     except ImportError as error:
         raise ConfigError(f"format: onnx needs the extra: pip install 'videomac[onnx]' ({error})") from error
     with uploaded(out_dir) as out:
-        content = (Path(out_dir) / "model.safetensors").read_bytes()
+        content = read_file(f"{out_dir}/model.safetensors")
         model = timm.create_model(**card["timm"]).eval()
         model.load_state_dict(_weights(content), strict=True)
         x_bchw = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))

@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pickle
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import timm
 import torch
 from torch import Tensor
@@ -24,6 +21,8 @@ from videomac.nn.networks.videomac_weights import from_published
 from videomac.pretrain import checkpoint
 from videomac.pretrain.export import local_checkpoint
 from videomac.pretrain.model import MaskedAutoencoder
+from videomac.storage.copies import is_folder, local_copy
+from videomac.storage.entries import Advice
 
 NESTED = ("online_without_ddp", "model_online", "model", "state_dict")
 """Where training scripts put the weights in a checkpoint; the first that is there."""
@@ -55,7 +54,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
         CheckpointError: nothing there that can be read without unpickling.
     """
     if "://" in source:
-        with _downloaded(source) as copy:
+        with _local(source) as copy:
             return read_weights(str(copy))
     path = Path(source)
     if (path / "files.json").is_file() or (path / "checkpoints").is_dir():
@@ -75,22 +74,11 @@ def read_weights(source: str) -> dict[str, Tensor]:
     )
 
 
-@contextlib.contextmanager
-def _downloaded(url: str) -> Iterator[Path]:
-    """A local copy of a file or folder; of a run, of its newest whole checkpoint."""
-    filesystem, root = fsspec.url_to_fs(url)
-    with tempfile.TemporaryDirectory() as temporary:
-        if filesystem.isdir(f"{root}/checkpoints"):
-            with local_checkpoint(url) as folder:
-                yield folder
-            return
-        copy = Path(temporary) / Path(root).name
-        if not filesystem.exists(root):
-            raise CheckpointError(
-                f"model.encoder.init: {url} does not exist; check bucket, prefix and AWS_ENDPOINT_URL"
-            )
-        filesystem.get(root, str(copy), recursive=filesystem.isdir(root))
-        yield copy
+def _local(url: str) -> contextlib.AbstractContextManager[Path]:
+    """Hold a copy of a file or folder; of a run, of its newest intact checkpoint."""
+    if is_folder(f"{url}/checkpoints"):
+        return local_checkpoint(url)
+    return local_copy(url, advice=Advice(missing="correct model.encoder.init"))
 
 
 def _read_pth(path: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class TensorBoardWriter(Writer):
         self._writer.flush()
         if not self._folder.local:
             for path in self._path.iterdir():
-                self._folder.write(f"tensorboard/{path.name}", path.read_bytes())
+                self._folder.upload(f"tensorboard/{path.name}", path)
 
     def close(self) -> None:
         """Writes what is left."""

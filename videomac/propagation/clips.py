@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from videomac.propagation.frames import Frames
+from videomac.storage.checksums import Sha256, sha256_of_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class MaskClip:
 
     def digest(self) -> str:
         """Hash of frames, masks and which of them are scored."""
-        whole = hashlib.sha256(self.frames.digest().encode())
+        whole = Sha256(self.frames.digest().encode())
         for number, path in sorted(self.masks.items()):
-            whole.update(f"{number}:{number in self.scored}:".encode() + hashlib.sha256(path.read_bytes()).digest())
-        return whole.hexdigest()
+            whole.add(f"{number}:{number in self.scored}:".encode() + bytes.fromhex(sha256_of_file(path)))
+        return whole.hex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +58,10 @@ class PointClip:
 
     def digest(self) -> str:
         """Hash of frames and key points."""
-        whole = hashlib.sha256(self.frames.digest().encode())
+        whole = Sha256(self.frames.digest().encode())
         for array in (np.asarray(self.numbers), self.xy_tj2, self.present_tj):
-            whole.update(np.ascontiguousarray(array).tobytes())
-        return whole.hexdigest()
+            whole.add(np.ascontiguousarray(array).tobytes())
+        return whole.hex
 
 
 Clip = MaskClip | PointClip

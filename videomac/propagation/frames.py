@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 
 from videomac.errors import EvaluationError
 from videomac.facts.presets import Preset
+from videomac.storage.checksums import sha256_of, sha256_of_pieces
 
 IMAGES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
@@ -56,10 +56,7 @@ class Frames:
 
     def digest(self) -> str:
         """SHA-256 of all files' bytes."""
-        whole = hashlib.sha256()
-        for file in self.files:
-            whole.update(hashlib.sha256(_bytes(file)).digest())
-        return whole.hexdigest()
+        return sha256_of_pieces(bytes.fromhex(sha256_of(_bytes(file))) for file in self.files)
 
     def _all(self, start: int) -> Iterator[tuple[np.ndarray, Path]]:
         if self.is_video:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from videomac.propagation.extractors import Extractor
 from videomac.propagation.stages import find_stage
 from videomac.records.card import Card
 from videomac.records.evaluation import FeatureFacts, FeatureIdentity
+from videomac.storage.checksums import Sha256, sha256_of, sha256_of_file
 
 CARD, WEIGHTS = "card.json", "model.safetensors"
 HEADS = ("head.", "fc.", "classifier.")
@@ -177,7 +177,7 @@ def _timm_network(arguments: dict[str, Any], pretrained: bool, label: str) -> An
 def _load_export(network: nn.Module, path: Path, card: Card) -> None:
     try:
         content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
+        found = sha256_of(content)
         if found != card.weights_sha256:
             raise EvaluationError(
                 f"{path}: SHA-256 is {found[:12]}..., but the card says {card.weights_sha256[:12]}...; the export was "
@@ -205,14 +205,14 @@ def _load_file(network: nn.Module, weights: str) -> None:
 
 def _hash_file(weights: str) -> str:
     try:
-        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        return sha256_of_file(weights)
     except OSError as error:
         raise EvaluationError(f"{weights}: weights cannot be read ({error})") from error
 
 
 def _hash_tensors(network: nn.Module) -> str:
-    digest = hashlib.sha256()
+    digest = Sha256()
     for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        digest.add(name.encode())
+        digest.add(tensor.contiguous().numpy().tobytes())
+    return digest.hex

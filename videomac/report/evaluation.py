@@ -6,11 +6,11 @@ import base64
 import json
 from typing import Any
 
-import fsspec
-
 from videomac.errors import StorageError
 from videomac.report.charts import clip_chart, score_chart
 from videomac.report.page import Table, render, write_page
+from videomac.storage.entries import Advice
+from videomac.storage.storage import Storage
 from videomac.text import number_text
 
 SHOWN_SCORES = ("J&F-Mean", "J-Mean", "F-Mean", "mIoU", "PCK@0.1", "PCK@0.2", "PCK@0.5")
@@ -23,11 +23,11 @@ def write_evaluation_report(folder: str) -> str:
     Raises:
         StorageError: there is no `results.json`, or the page cannot be written.
     """
-    filesystem, root = fsspec.core.url_to_fs(folder)
+    storage = Storage(folder, advice=Advice(missing="make it with videomac evaluate"))
     try:
-        results = json.loads(filesystem.cat_file(f"{root}/results.json"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{folder}/results.json: cannot be read ({error}); videomac evaluate writes it") from error
+        results = json.loads(storage.read("results.json"))
+    except ValueError as error:
+        raise StorageError(f"{folder}/results.json: not JSON ({error}); write it again: videomac evaluate") from error
     chosen = _chosen(results)
     context = {
         "name": results["rows"][0]["label"],
@@ -39,7 +39,7 @@ def write_evaluation_report(folder: str) -> str:
         "score_chart": score_chart(_bars(results), results["headline"]),
         "clip_chart": _clip_chart(results),
         "clip_scores": _clips_table(results),
-        "clips": [(why, clip, _pictures(filesystem, root, clip)) for why, clip in chosen],
+        "clips": [(why, clip, _pictures(storage, clip)) for why, clip in chosen],
         "failures": Table(
             ["features", "clip", "error"], [[f["features"], f["clip"], f["error"]] for f in results["failures"]]
         ),
@@ -137,7 +137,7 @@ def _chosen(results: dict[str, Any]) -> list[tuple[str, str]]:
     return [("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])]
 
 
-def _pictures(filesystem: Any, root: str, clip: str) -> dict[str, str]:
+def _pictures(storage: Storage, clip: str) -> dict[str, str]:
     """`data:` URIs of a clip's strip, animation and components; absent ones are left out."""
     found = {}
     for key, name, kind in (
@@ -145,9 +145,9 @@ def _pictures(filesystem: Any, root: str, clip: str) -> dict[str, str]:
         ("video", ".mp4", "video/mp4"),
         ("pca", ".pca.jpg", "image/jpeg"),
     ):
-        path = f"{root}/pictures/{clip}{name}"
-        if filesystem.exists(path):
-            found[key] = f"data:{kind};base64,{base64.b64encode(filesystem.cat_file(path)).decode('ascii')}"
+        content = storage.read_if_there(f"pictures/{clip}{name}")
+        if content is not None:
+            found[key] = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return found
 
 

@@ -6,6 +6,7 @@ cannot be read is named in `RunFolder.unreadable` and shown on the page.
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import json
 import zipfile
@@ -13,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import fsspec
 import numpy as np
 import yaml
 
-from videomac.errors import StorageError, VideomacError
+from videomac.errors import MissingFileError, StorageError, VideomacError
 from videomac.records.base import Record
 from videomac.records.provenance import MadeWith
 from videomac.records.quickstart import Results
+from videomac.storage.storage import Storage
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -77,16 +78,16 @@ class RunFolder:
 
 
 class Reader:
-    """Reads files of one folder (local or fsspec URL); mistakes are collected in `unreadable`, absences are quiet.
+    """Reads files of one folder (a path or URL); mistakes are collected in `unreadable`, absences are quiet.
 
     Raises:
-        StorageError: there is no such folder.
+        StorageError: there is no such folder, or the store fails past all retries.
     """
 
     def __init__(self, folder: str) -> None:
-        self._filesystem, self._root = fsspec.core.url_to_fs(folder)
+        self._storage = Storage(folder)
         self.unreadable: list[str] = []
-        if not self._filesystem.isdir(self._root):
+        if not self._storage.is_folder():
             raise StorageError(f"{folder}: no such folder; expected the folder of a run (run.storage/run.name)")
 
     def json(self, name: str) -> dict[str, Any] | None:
@@ -116,23 +117,23 @@ class Reader:
     def arrays(self, name: str, wanted: tuple[str, ...]) -> dict[str, np.ndarray] | None:
         """The arrays of an npz file (never unpickled), else None; those in `wanted` have to be among them."""
         try:
-            with np.load(io.BytesIO(self._filesystem.cat_file(f"{self._root}/{name}"))) as stored:
+            with np.load(io.BytesIO(self._storage.read(name))) as stored:
                 return {key: stored[key] for key in dict.fromkeys((*wanted, *stored.files))}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (MissingFileError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             self.unreadable.append(f"{name}: {error}")
             return None
 
     def names(self, pattern: str) -> list[str]:
-        """Paths, relative to the folder and sorted, that match a glob pattern."""
-        found = self._filesystem.glob(f"{self._root}/{pattern}")
-        return sorted(str(path)[len(self._root) :].lstrip("/") for path in found)
+        """Return the names, relative to the folder and sorted, that match FOLDER/PATTERN."""
+        try:
+            found = [entry.name for entry in self._storage.list(pattern.rpartition("/")[0])]
+        except MissingFileError:
+            return []
+        return [name for name in found if name.count("/") == pattern.count("/") and fnmatch.fnmatch(name, pattern)]
 
     def bytes(self, name: str) -> bytes | None:
-        """A file's content, else None."""
-        try:
-            return self._filesystem.cat_file(f"{self._root}/{name}")
-        except FileNotFoundError:
-            return None
+        """Return a file's content, else None."""
+        return self._storage.read_if_there(name)
 
     def _parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         content = self.bytes(name)

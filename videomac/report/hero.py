@@ -14,9 +14,9 @@ import numpy as np
 
 from videomac.report.figures import INK, MUTED
 from videomac.report.folder import RunFolder, read_run
-from videomac.report.page import write_bytes
 from videomac.report.pictures import drawn_frames
 from videomac.report.scores import Scores, read_scores
+from videomac.storage.copies import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def hero_picture(run_folder: str, out_png: str) -> str | None:
         return None
     stream = io.BytesIO()
     _draw(rows).savefig(stream, format="png", dpi=DPI, facecolor="white")
-    write_bytes(out_png, stream.getvalue())
+    write_file(out_png, stream.getvalue())
     return out_png
 
 

@@ -10,19 +10,17 @@ from __future__ import annotations
 import base64
 import functools
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import jinja2
 import numpy as np
 from PIL import Image
 
 from videomac import __version__
-from videomac.errors import StorageError
+from videomac.storage.copies import write_file
 from videomac.text import duration_text, is_number, number_text
 
 if TYPE_CHECKING:
@@ -61,33 +59,13 @@ def render(template: str, **context: Any) -> str:
 
 
 def write_page(path: str, html: str) -> str:
-    """Writes `html` to a local path or fsspec URL such that readers see the old page or the new one, never a half.
+    """Write `html` to a local path or URL; readers see the old page or the new one, never a part.
 
     Raises:
         StorageError: the place cannot be written.
     """
-    write_bytes(path, html.encode("utf-8"))
+    write_file(path, html.encode("utf-8"))
     return path
-
-
-def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file at once: locally by renaming; an object store's upload is atomic by itself.
-
-    Raises:
-        StorageError: the place cannot be written.
-    """
-    filesystem, inner = fsspec.core.url_to_fs(path)
-    try:
-        if "file" not in filesystem.protocol:
-            filesystem.pipe_file(inner, content)
-            return
-        os.makedirs(os.path.dirname(inner), exist_ok=True)
-        partial = f"{inner}.{os.getpid()}.partial"
-        with open(partial, "wb") as file:
-            file.write(content)
-        os.replace(partial, inner)
-    except OSError as error:
-        raise StorageError(f"{path}: the report cannot be written ({error}); choose a writable place") from error
 
 
 def image_data_uri(image: np.ndarray | Image.Image, format: str = "jpeg") -> str:  # noqa: A002 (PIL's word for it)

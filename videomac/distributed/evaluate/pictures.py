@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import fsspec
 import numpy as np
 import ray
 from PIL import Image
@@ -19,7 +18,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from videomac import config
-from videomac.errors import EvaluationError
+from videomac.errors import EvaluationError, MissingFileError
 from videomac.evaluation.candidates import Row
 from videomac.facts.presets import Preset
 from videomac.propagation.clips import Clip, MaskClip
@@ -27,8 +26,8 @@ from videomac.propagation.extractors import extract
 from videomac.propagation.frames import input_size, read_ids, resize
 from videomac.propagation.load import load_extractor
 from videomac.report import clip_pictures
-from videomac.report.page import write_bytes
 from videomac.report.pictures import overlay
+from videomac.storage.copies import read_file, write_file
 
 WIDTH = 480
 """Pictures' largest width in pixels."""
@@ -72,12 +71,12 @@ def draw_clip(settings: config.Evaluate, preset: Preset, rows: list[Row], clip: 
     else:
         arrays |= {f"drawn_{key}": np.stack([draw(t, p[t]) for t in shown]) for key, p in found.items()}
         arrays["drawn_truth"] = np.stack([draw(t, truth[t]) for t in shown])
-    write_bytes(f"{place}.npz", _npz(arrays))
+    write_file(f"{place}.npz", _npz(arrays))
     lines = [[draw(t, truth[t]) for t in shown], *([draw(t, p[t]) for t in shown] for p in found.values())]
-    write_bytes(f"{place}.jpg", clip_pictures.jpeg(clip_pictures.grid(lines)))
+    write_file(f"{place}.jpg", clip_pictures.jpeg(clip_pictures.grid(lines)))
     first = next(iter(found.values()))
     pairs = (np.concatenate([draw(t, truth.get(t)), draw(t, first[t])], 1) for t in range(len(frames)))
-    write_bytes(f"{place}.mp4", clip_pictures.video(pairs))
+    write_file(f"{place}.mp4", clip_pictures.video(pairs))
     _draw_components(settings, preset, rows[0], clip, shown, place)
 
 
@@ -89,7 +88,7 @@ def _draw_components(
     entered = input_size(wanted[0].shape[:2], preset)
     found = extract(extractor, (resize(frame, entered, preset) for frame in wanted), preset.first_std)
     coloured = clip_pictures.principal_components(np.stack([f.numpy() for f in found]), _shrunk(wanted[0]).shape[:2])
-    write_bytes(f"{place}.pca.jpg", clip_pictures.jpeg(clip_pictures.grid([[_shrunk(f) for f in wanted], coloured])))
+    write_file(f"{place}.pca.jpg", clip_pictures.jpeg(clip_pictures.grid([[_shrunk(f) for f in wanted], coloured])))
 
 
 def _drawer(clip: Clip, frames: list[np.ndarray]) -> Callable[[int, np.ndarray | None], np.ndarray]:
@@ -110,14 +109,14 @@ def _truth(clip: Clip) -> dict[int, np.ndarray]:
 
 
 def _predictions(out: str, row: Row, clip: Clip) -> np.ndarray | None:
-    filesystem, place = fsspec.core.url_to_fs(f"{out}/predictions/{row.slug}/{row.seeds[0]}/{clip.name}")
+    place = f"{out}/predictions/{row.slug}/{row.seeds[0]}/{clip.name}"
     try:
         if isinstance(clip, MaskClip):
             names = clip.frames.names[clip.start :]
-            return np.stack([np.array(Image.open(io.BytesIO(filesystem.cat_file(f"{place}/{n}.png")))) for n in names])
-        points = json.loads(filesystem.cat_file(f"{place}.json"))["frames"].values()
+            return np.stack([np.array(Image.open(io.BytesIO(read_file(f"{place}/{n}.png")))) for n in names])
+        points = json.loads(read_file(f"{place}.json"))["frames"].values()
         return np.array([[xy or (np.nan, np.nan) for xy in frame] for frame in points], float)
-    except FileNotFoundError:
+    except MissingFileError:
         return None
 
 

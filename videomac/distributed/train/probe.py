@@ -102,7 +102,7 @@ def keep_best(folder: RunFolder, name: str, path: Path, score: float) -> bool:
     if score <= before.get("score", float("-inf")):
         return False
     for file in sorted(path.iterdir()):
-        folder.write(f"{BEST}/{name}/{file.name}", file.read_bytes())
+        folder.upload(f"{BEST}/{name}/{file.name}", file)
     folder.write(f"{BEST}/best.json", json.dumps({"name": name, "score": score}).encode())
     if before and before["name"] != name:
         for file in folder.names(f"{BEST}/{before['name']}"):
