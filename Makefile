@@ -47,15 +47,15 @@ setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
-	@.ci/setup $(PYTHON) $(VENV)
+	@scripts/setup $(PYTHON) $(VENV)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@.ci/setup $(PYTHON) $(VENV) test lint
+	@scripts/setup $(PYTHON) $(VENV) test lint
 	@touch $@
 
 minkowski: setup-dev
-	.ci/minkowski $(VENV)
+	scripts/minkowski $(VENV)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist
