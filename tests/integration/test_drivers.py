@@ -14,32 +14,14 @@ from videomac.storage.run_folder import RunFolder
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def bucket(monkeypatch):
-    """An S3 server of the test's own; processes started by the test find it in their environment."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "t", "AWS_SECRET_ACCESS_KEY": "t",
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="runs")
-    yield "s3://runs"
-    server.stop()
-
-
-def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards, ray_cluster, tmp_path, bucket):
+def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards, ray_cluster, tmp_path, s3_bucket):
     """The whole process is killed, Ray with it. The same command waits for the lease and goes on with equal losses."""
     from videomac.distributed.train.launch import pretrain
     from videomac.pretrain.export import export_checkpoint
 
     one = {"workers__count": 1, "train__micro_batch": 8, "train__steps": 16}
     straight = make_settings(sample_shards, tmp_path, "straight", **one)
-    settings = make_settings(sample_shards, f"{bucket}/a", "stored", **one)
+    settings = make_settings(sample_shards, f"{s3_bucket}/a", "stored", **one)
     folder = RunFolder(settings.run.storage, settings.run.name)
     (tmp_path / "run.yaml").write_text(settings.to_yaml())
     command = [sys.executable, "-m", "ray_jobs.pretrain", str(tmp_path / "run.yaml")]

@@ -157,35 +157,23 @@ def test_the_page_shows_pairs_as_training_sees_them(ray_cluster, pile, tmp_path,
     assert "rejected            broken: 1, duplicate: 1" in capsys.readouterr().out
 
 
-@pytest.fixture
-def bucket(monkeypatch):
-    """A real S3 protocol server on loopback, named by the environment as users do; the client."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=url, **keys)
-    client.create_bucket(Bucket="videos")
-    options = {"endpoint_url": url, "key": "test", "secret": "test", "region": "us-east-1"}
-    yield client, options
-    server.stop()
-
-
 @pytest.mark.timeout(300)
-def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, bucket, tmp_path):
-    client, options = bucket
+def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, s3_server, s3_bucket, tmp_path):
+    options = {"endpoint_url": s3_server, "key": "test", "secret": "test", "region": "us-east-1"}
+    client, bucket = boto3.client("s3"), s3_bucket.removeprefix("s3://")
     for path in pile.rglob("*.mp4"):
-        client.upload_file(str(path), "videos", f"raw/{path.relative_to(pile)}")
+        client.upload_file(str(path), bucket, f"raw/{path.relative_to(pile)}")
     here = build_shards(settings(pile, tmp_path / "here"))
-    there = build_shards(settings("s3://videos/raw", "s3://videos/out", storage_options=options))
+    there = build_shards(settings(f"{s3_bucket}/raw", f"{s3_bucket}/out", storage_options=options))
     assert [shard.sha256 for shard in there.shards] == [shard.sha256 for shard in here.shards]
-    assert not client.list_multipart_uploads(Bucket="videos").get("Uploads")
-    verify_shards(config.Shards(manifest="s3://videos/out/manifest.json", storage_options=options))
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    verify_shards(config.Shards(manifest=f"{s3_bucket}/out/manifest.json", storage_options=options))
     dotted = {f"data.storage_options.{name}": value for name, value in options.items()}
-    near, far = first_batch(tmp_path / "here" / "manifest.json"), first_batch("s3://videos/out/manifest.json", **dotted)
+    near, far = (
+        first_batch(tmp_path / "here" / "manifest.json"),
+        first_batch(f"{s3_bucket}/out/manifest.json", **dotted),
+    )
     assert near.frames_b2hwc.equal(far.frames_b2hwc)
-    (tmp_path / "list.txt").write_text("s3://videos/raw/d0/v2.mp4 0.2 1.0\n")
+    (tmp_path / "list.txt").write_text(f"{s3_bucket}/raw/d0/v2.mp4 0.2 1.0\n")
     listed = build_shards(settings(tmp_path / "list.txt", tmp_path / "listed", storage_options=options))
     assert listed.samples == {"train": 1}
