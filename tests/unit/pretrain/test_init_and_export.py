@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import pytest
 import timm
@@ -17,8 +16,6 @@ from videomac.pretrain import checkpoint
 from videomac.pretrain.export import export, export_checkpoint
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import build_model
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +76,6 @@ def test_a_huggingface_folder_loads_as_local_dir(saved, tmp_path, state):
     torch.testing.assert_close(
         model.forward_intermediates(frames, intermediates_only=True)[-1], ours, rtol=1e-4, atol=1e-4
     )
-
-
-def test_the_documented_snippet_loads_an_export_and_feeds_a_feature_pyramid(saved, tmp_path):
-    export(config.Export(checkpoint=str(saved), out=str(tmp_path), format="huggingface"))
-    page = (ROOT / "docs/training.md").read_text()
-    snippet = page.split("```python\n")[1].split("```")[0].replace("exported", str(tmp_path))
-    names = {"frames_bchw": torch.randn(1, 3, 64, 96)}
-
-    exec(snippet, names)
-
-    assert [tuple(level.shape) for level in names["pyramid"].values()] == [
-        (1, 64, 64 // stride, 96 // stride) for stride in (4, 8, 16, 32)
-    ]
 
 
 @pytest.mark.slow

@@ -1,0 +1,70 @@
+"""Numbers and tables in the documentation are those of the code.
+
+A number that the code decides is followed by `<!-- value: DOTTED.NAME -->`; a table of a record's fields stands between
+`<!-- fields: DOTTED.RECORD -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import pydantic
+import pytest
+
+from tests.unit.docs.pages import PAGES, name_of
+from videomac.records.base import field_table
+
+NUMBER = r"(?P<number>[0-9][0-9.,_]*(?:e-?[0-9]+)?)(?P<unit>(?: ?(?:%|[a-zA-Z]+))?)"
+VALUE = re.compile(rf"{NUMBER}\s*<!-- value: (?P<name>[\w.]+) -->")
+FIELDS = re.compile(r"<!-- fields: (?P<name>[\w.]+) -->\n(?P<table>.*?)\n<!-- end -->", flags=re.DOTALL)
+
+
+def resolve(dotted: str) -> Any:
+    """What a dotted name stands for: a module's attribute, an attribute of a class, or the default of a field."""
+    module, names = dotted, []
+    while True:
+        try:
+            value: Any = importlib.import_module(module)
+            break
+        except ModuleNotFoundError:
+            module, _, name = module.rpartition(".")
+            names.insert(0, name)
+            assert module, f"{dotted}: no module of that name"
+    for name in names:
+        is_field = isinstance(value, type) and issubclass(value, pydantic.BaseModel) and name in value.model_fields
+        value = value.model_fields[name].default if is_field else getattr(value, name)
+    return value
+
+
+def found(pattern: re.Pattern[str]) -> list[Any]:
+    return [
+        pytest.param(match, id=f"{name_of(page)}:{match['name']}")
+        for page in PAGES
+        for match in pattern.finditer(page.read_text())
+    ]
+
+
+@pytest.mark.parametrize("match", found(VALUE))
+def test_a_quoted_number_is_the_codes(match):
+    quoted = float(match["number"].replace(",", "").replace("_", ""))
+    if match["unit"].strip() == "%":
+        quoted /= 100
+
+    assert quoted == pytest.approx(float(resolve(match["name"])), rel=1e-9), match[0]
+
+
+@pytest.mark.parametrize("match", found(FIELDS))
+def test_a_table_of_fields_is_the_records(match):
+    expected = field_table(resolve(match["name"]))
+
+    assert match["table"].strip() == expected, f"replace the table by:\n{expected}"
+
+
+def test_every_marker_is_understood():
+    for page in PAGES:
+        text = page.read_text()
+        markers = re.findall(r"<!-- (value|fields):", text)
+        assert markers.count("value") == len(VALUE.findall(text)), f"{page}: a value does not follow its number"
+        assert markers.count("fields") == len(FIELDS.findall(text)), f"{page}: a table has no end"
