@@ -1,5 +1,5 @@
-# make demo   the whole line on real clips, a few minutes on 2 CPU cores
-# make test   what must pass before a commit
+# make demo   the whole line on real clips, about three minutes on 2 CPU cores
+# make test   the tests that must pass before a commit
 # Both set up .venv first. PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ readme-picture: $(HERO)
 $(HERO):
 	@$(MAKE) demo
 
-# Two processes side by side, one thread each; the tests of a file stay together and share its cluster and servers.
+# Two processes side by side, one thread each; the integration tests of a file run in one process and share its cluster.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test: test-unit test-integration

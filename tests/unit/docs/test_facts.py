@@ -13,6 +13,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from tests.conftest import ROOT
 from tests.unit.docs.pages import PAGES, name_of
 from videomac.records.base import field_table
 
@@ -68,3 +69,11 @@ def test_every_marker_is_understood():
         markers = re.findall(r"<!-- (value|fields):", text)
         assert markers.count("value") == len(VALUE.findall(text)), f"{page}: a value does not follow its number"
         assert markers.count("fields") == len(FIELDS.findall(text)), f"{page}: a table has no end"
+
+
+@pytest.mark.parametrize("place", ["README.md", "Makefile", "configs/quickstart.yaml"])
+def test_the_demo_is_promised_to_take_the_same_time_everywhere(place):
+    lines = [line for line in (ROOT / place).read_text().splitlines() if "whole line on" in line]
+
+    assert [line for line in lines if "about three minutes on 2" not in line] == []
+    assert lines
