@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where samples, test files and the shared development data lie."""
+"""Fixtures for all tests: samples, test files, the shared development data, and an S3 server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _BUCKET_NUMBERS = itertools.count()
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Imports large libraries before any module of ours.
+    """Import large libraries before any module of the project.
 
-    What a module imports while it is given its type checks (pyproject.toml) is compiled anew, for seconds in every
-    process. Here, because a process that only hands out tests to others collects none.
+    While the hook that adds type checks (pyproject.toml) loads a module, everything that the module imports is compiled
+    again, which takes each process seconds. This happens at collection, so that the process that only distributes tests
+    to others does not import them.
     """
     if collector.config.getoption("--jaxtyping-packages"):
         for library in ("ray.data", "ray.train", "timm"):
@@ -29,7 +30,7 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
-    """Small files of the tests, with their own README."""
+    """The small files that tests read, described in their own README."""
     return ROOT / "tests" / "fixtures"
 
 
@@ -41,13 +42,13 @@ def sample_clips() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_davis() -> Path:
-    """Two DAVIS sequences at 240p in the data set's own layout."""
+    """Two DAVIS sequences at 240p, in the layout of the data set."""
     return SAMPLES / "davis"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Development data that may not be shipped with the project: goes with the marker `needs_shared`."""
+    """Development data that may not be shipped with the project; use it with the marker `needs_shared`."""
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the shared development data beside the checkout (../shared/data)")
     return SHARED_DATA

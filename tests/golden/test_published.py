@@ -113,7 +113,7 @@ def test_tiny(name, backend):
 
 @pytest.mark.parametrize("name", TINY)
 def test_tiny_sample_alone(name):
-    """A sample in a batch of one: differs from the batch of two only where GRN spans the batch."""
+    """An image alone gives what it gives in a batch of two, except where GRN spans the batch."""
     golden = np.load(DATA / f"{name}_tiny.npz")
     size, stem = TINY[name]
     model = Autoencoder(size, stem, 16)

@@ -1,4 +1,4 @@
-"""A checkpoint in the layout of the published training script, its argparse arguments included, starts a run."""
+"""A run can start from a checkpoint in the layout of the published training script, with its argparse arguments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_encoder_and_decoder_start_from_it(name, tmp_path):
         assert torch.equal(model.state_dict()[key], value), key
 
 
-def test_another_network_is_refused_by_name(tmp_path):
+def test_a_different_network_is_refused_by_name(tmp_path):
     path, _ = published_checkpoint("mac_r18", tmp_path)
     with pytest.raises(CheckpointError, match="another network"):
         load_initial_weights(fresh("mac_r50"), path)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a throw-away cluster on loopback
-os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives its cluster must not join another
-# Clusters without a dashboard would ask the default port's, perhaps another cluster's, whether their controllers live,
-# and give up their workers (docs/log.md).
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives its cluster must not start another
+# A cluster without a dashboard asks whatever answers at the dashboard's default port whether its Train controllers are
+# alive. Where that is the dashboard of another cluster, the answer is no, and the workers are removed (docs/log.md).
 os.environ.setdefault("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
 
 
@@ -30,7 +30,7 @@ def _ray_session() -> Iterator[None]:
 
 @pytest.fixture
 def ray_cluster(_ray_session: None) -> None:
-    """The session's cluster of four (booked) CPUs."""
+    """The session's cluster, with four CPUs to book whatever the machine has."""
     import ray
 
     assert ray.is_initialized(), "a test shut the shared cluster down"
@@ -38,7 +38,7 @@ def ray_cluster(_ray_session: None) -> None:
 
 @pytest.fixture(scope="session")
 def sample_shards(_ray_session: None, tmp_path_factory: pytest.TempPathFactory, sample_clips: Path) -> Path:
-    """Shards of four real clips, small enough that decoding costs nothing."""
+    """Shards of four real clips, small enough to decode in next to no time."""
     from shards.build import build_shards
     from videomac import config
 

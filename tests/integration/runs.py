@@ -1,4 +1,4 @@
-"""Small pretraining runs for the tests: their settings, what they leave, and signals at the right moment."""
+"""Small pretraining runs for the tests: settings, readers of what a run wrote, and signals at the right moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_settings(shards: Path, storage: Path | str, name: str, **changes) -> config.Pretrain:
-    """Two workers, 12 steps of 8 rows on 64 px, a checkpoint each 4. Changes: `train__steps=5`."""
+    """Return settings of two workers, 12 steps of 8 rows on 64 px, a checkpoint every 4. Changes: `train__steps=5`."""
     tree = {
         "run": {"name": name, "storage": str(storage)},
         "data": {"manifest": f"{shards}/manifest.json", "image_size": [64, 64], "cpus_per_actor": 0.25},
@@ -35,19 +35,19 @@ def make_settings(shards: Path, storage: Path | str, name: str, **changes) -> co
 
 
 def read_lines(folder: Path, name: str) -> list[dict]:
-    """The whole lines of a file that may still be written."""
+    """Return the complete lines of a file that may still be growing."""
     path = folder / name
     complete = path.read_text().split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in complete]
 
 
 def events(folder: Path, kind: str) -> list[dict]:
-    """The events of one kind, in order."""
+    """Return the events of one kind, in order."""
     return [event for event in read_lines(folder, "events.jsonl") if event["event"] == kind]
 
 
 def losses(folder: Path) -> dict[int, list[float]]:
-    """All losses that were logged for each step, one of each attempt that came so far."""
+    """Return the losses logged for each step, one for each attempt that reached it."""
     by_step: dict[int, list[float]] = {}
     for line in read_lines(folder, "metrics.jsonl"):
         by_step.setdefault(line["step"], []).append(line["loss"])
@@ -55,21 +55,21 @@ def losses(folder: Path) -> dict[int, list[float]]:
 
 
 def committed(folder: Path) -> set[str]:
-    """Names of the checkpoints that Ray Train would resume from."""
+    """Return the names of the checkpoints that Ray Train would resume from."""
     snapshot = folder / "checkpoints" / "checkpoint_manager_snapshot.json"
     return set(re.findall(r"step_\d+", snapshot.read_text())) if snapshot.is_file() else set()
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 100.0) -> None:
-    """Looks every 50 ms."""
+    """Wait for a condition, looking every 50 ms."""
     end = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, "the condition never held"
         time.sleep(0.05)
 
 
 def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading.Thread:
-    """Does `then` in a thread once the condition holds."""
+    """Call `then` from a thread once the condition holds."""
 
     def watch() -> None:
         wait_until(condition)
@@ -81,14 +81,14 @@ def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading
 
 
 def send_to_worker(folder: Path, rank: int, which: signal.Signals = signal.SIGKILL) -> int:
-    """Sends a signal to the newest worker of that rank; its process id."""
+    """Send a signal to the newest worker of that rank; return its process id."""
     pid = [event["pid"] for event in events(folder, "worker") if event["rank"] == rank][-1]
     os.kill(pid, which)
     return pid
 
 
 def kill_once_committed(folder: Path, name: str, rank: int = 1, logged: int = 0) -> threading.Thread:
-    """SIGKILL to a worker as soon as that checkpoint counts and that step is logged."""
+    """Kill a worker as soon as that checkpoint is listed and that step is logged."""
     return when(
         lambda: name in committed(folder) and max(losses(folder), default=0) >= logged,
         lambda: send_to_worker(folder, rank),
@@ -96,7 +96,7 @@ def kill_once_committed(folder: Path, name: str, rank: int = 1, logged: int = 0)
 
 
 def assert_each_row_used_once(settings: config.Pretrain) -> None:
-    """The ledger of the whole run: step i used rows [i*E, (i+1)*E), whatever happened to the workers."""
+    """Check in the ledger that step i used rows [i*E, (i+1)*E), whatever happened to the workers."""
     size = settings.train.batch_size
     steps = read_ledger(RunFolder(settings.run.storage, settings.run.name))
     rows = {step: sorted(g for line in lines for g in line["g"]) for step, lines in steps.items()}

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback (moto) and a proxy before it that breaks a share of the answers."""
+"""A proxy in front of an S3 server that breaks a share of the answers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FAULTS = (
     "denied",
 )
 HANG_S = 4.0
-"""Longer than the attempts of the tests."""
+"""Longer than the time that the tests give one attempt."""
 
 
 class FaultProxy:
-    """Forwards to `upstream` (host:port); breaks a share of the answers to ranged GETs, each kind in turn."""
+    """Forward to `upstream` (host:port) and break a share of the answers to ranged GETs, each kind in turn."""
 
     def __init__(self, upstream: str, share: float = 0.0, kinds: tuple[str, ...] = FAULTS, seed: int = 0) -> None:
         self.upstream, self.share, self.kinds = upstream, share, kinds
@@ -49,7 +49,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def draw(self, ranged: bool) -> str | None:
-        """The fault of this request, if any."""
+        """Return the fault of this request, if any."""
         with self._lock:
             self.requests += 1
             if not ranged or self._rng.random() >= self.share:
@@ -59,7 +59,7 @@ class FaultProxy:
             return kind
 
     def close(self) -> None:
-        """Stops serving."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -110,7 +110,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = content[:half] + bytes([content[half] ^ 0xFF]) + content[half + 1 :]
         self.send_response(status)
         for name, value in headers:
-            # A checksum of the whole object beside a part of it would give some of the faults away.
+            # With a checksum of the whole object in the answer, a client could notice some of the faults by itself.
             if not (fault and name.lower().startswith("x-amz-checksum")):
                 self.send_header(name, value)
         if self.command != "HEAD":
@@ -159,5 +159,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def host_of(url: str) -> str:
-    """host:port of an endpoint."""
+    """Return the host:port of an endpoint."""
     return urllib.parse.urlsplit(url).netloc

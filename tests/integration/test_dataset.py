@@ -1,4 +1,4 @@
-"""Rows through Ray Data: the same for any number of workers, through crashes, kills and window borders."""
+"""Rows through Ray Data: the same for any number of workers, after crashes and kills, and across window borders."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def collect(settings, plan, stop, world, **kwargs):
 
 
 def plain(settings, plan, stop):
-    """The same without Ray."""
+    """Return the same without Ray."""
     found = {}
     for batch in iterate(plan, recipe_of(settings), 0, stop, 4):
         for i, g in enumerate(batch.g_b.tolist()):
@@ -91,7 +91,7 @@ def test_ray_datas_own_stats_reach_the_stream(ray_cluster, clips):
 
 
 def test_decode_actors_load_no_torch(ray_cluster, clips):
-    """It would take each of them seconds at the start and hundreds of MiB."""
+    """Importing torch would cost each actor seconds at the start, and hundreds of MiB."""
     settings = settings_for(clips)
     stream = dataset.batches(settings, Plan.open(settings.data, 0), 0, 16 * 60, 0, 1)
     next(stream)
@@ -103,7 +103,7 @@ def test_decode_actors_load_no_torch(ray_cluster, clips):
     assert not [path for path in mapped if "torch" in path]
 
 
-def test_five_crashing_clips_in_one_block_cost_themselves_alone(ray_cluster, tmp_path, monkeypatch):
+def test_five_crashing_clips_in_one_block_cost_no_other_clip(ray_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "DECODER", CRASHING)
     names = [*(f"crash{i}" for i in range(5)), "good0", "good1"]
     manifest = write_shards(tmp_path / "shards", [write_video(tmp_path / f"{name}.mp4") for name in names])
@@ -125,7 +125,7 @@ def test_five_crashing_clips_in_one_block_cost_themselves_alone(ray_cluster, tmp
     assert second.counters["clips"] == sum(key.startswith("good") for _, _, key, _, _ in rows.values()) // 2
 
 
-def test_an_actor_killed_in_mid_row_loses_nothing(ray_cluster, clips):
+def test_an_actor_killed_in_the_middle_of_a_row_loses_nothing(ray_cluster, clips):
     settings = settings_for(clips, **{"data.block_steps": 4})
     plan = Plan.open(settings.data, 0)
     expected = plain(settings, plan, 64)

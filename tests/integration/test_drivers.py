@@ -1,4 +1,4 @@
-"""A driver that is killed, and the next one: runs on an object store."""
+"""A driver of a run on an object store is killed, and another takes over."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from videomac.storage.run_folder import RunFolder
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_a_killed_driver_on_an_object_store_is_followed_by_another(sample_shards, ray_cluster, tmp_path, s3_bucket):
-    """The whole process is killed, Ray with it. The same command waits for the lease and goes on with equal losses."""
+def test_another_driver_takes_over_after_one_is_killed(sample_shards, ray_cluster, tmp_path, s3_bucket):
+    """The process is killed, and Ray with it. The same command waits for the lease and continues with equal losses."""
     from videomac.distributed.train.launch import pretrain
     from videomac.pretrain.export import export_checkpoint
 

@@ -1,4 +1,4 @@
-"""Evaluation on a real local cluster: rows, baselines, a failing clip, resuming, pictures and page, the probe."""
+"""Evaluation on a local cluster: candidates, baselines, a failing clip, resuming, pictures and page, the probe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def settings(root, out, **keys):
     return config.validate(config.Evaluate, tree, "test")
 
 
-def test_table_pictures_page_and_taking_over(ray_cluster, small_davis, tmp_path, capsys):
+def test_table_pictures_page_and_finished_clips_that_are_kept(ray_cluster, small_davis, tmp_path, capsys):
     out = tmp_path / "out"
     first = sequences.evaluate(settings(small_davis, out))
     assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(first))
@@ -71,7 +71,7 @@ def test_table_pictures_page_and_taking_over(ray_cluster, small_davis, tmp_path,
     assert other["preset"] == "crw*"
 
 
-def test_one_failing_clip_leaves_the_rest(ray_cluster, small_davis, tmp_path, capsys):
+def test_one_failing_clip_does_not_stop_the_others(ray_cluster, small_davis, tmp_path, capsys):
     (small_davis / "JPEGImages/480p/dog/00002.jpg").write_bytes(b"no image")
     outcome = sequences.evaluate(settings(small_davis, tmp_path / "out", pictures=False))
     assert outcome["partial"]
@@ -87,7 +87,7 @@ def test_nothing_scored_is_an_error(ray_cluster, small_davis, tmp_path):
         sequences.evaluate(settings(small_davis, tmp_path / "out"))
 
 
-def test_command_ends_with_a_line_and_a_code(small_davis, tmp_path, capsys):
+def test_the_command_ends_with_one_line_and_an_exit_code(small_davis, tmp_path, capsys):
     from ray_jobs.evaluate import main
 
     with pytest.raises(SystemExit) as stopped:
@@ -97,8 +97,8 @@ def test_command_ends_with_a_line_and_a_code(small_davis, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_probe_beside_a_training_is_logged_and_picks_the_best(ray_cluster, sample_shards, small_davis, tmp_path):
-    """Scores come late: two checkpoints are kept beside the best, of five."""
+def test_a_probe_during_training_is_logged_and_picks_the_best(ray_cluster, sample_shards, small_davis, tmp_path):
+    """Scores come late: of five checkpoints two are kept, and the best one."""
     tree = {
         "run": {"name": "probed", "storage": str(tmp_path)},
         "data": {"manifest": f"{sample_shards}/manifest.json", "image_size": [64, 64], "cpus_per_actor": 0.25},

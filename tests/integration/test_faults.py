@@ -1,4 +1,4 @@
-"""What can go wrong in a cluster, each once: other worker counts, damage, shortages, hangs."""
+"""What can go wrong on a cluster: a different number of workers, damage, shortages, hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 
 @pytest.fixture(scope="module")
 def stopped(sample_shards, tmp_path_factory):
-    """A run of 12 steps on two workers that ended in a kill after the checkpoint of step 8."""
+    """A run of 12 steps on two workers that was killed after the checkpoint of step 8."""
     from videomac.distributed.train.launch import pretrain
 
     storage = tmp_path_factory.mktemp("stopped")
@@ -37,7 +37,7 @@ def stopped(sample_shards, tmp_path_factory):
 
 @pytest.fixture
 def copy(stopped, tmp_path):
-    """The stopped run's settings in a copy of its folder, with other values."""
+    """Return the stopped run's settings in a copy of its folder, with some values changed."""
 
     def make(**changes):
         shutil.copytree(f"{stopped.run.storage}/stopped", tmp_path / "stopped")
@@ -47,8 +47,8 @@ def copy(stopped, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_other_worker_counts_go_on_with_the_same_rows(copy, ray_cluster, workers):
-    """One or three workers do the rest, E kept by micro-steps or pad rows."""
+def test_a_different_number_of_workers_continues_with_the_same_rows(copy, ray_cluster, workers):
+    """One or three workers do the rest; micro-steps or pad rows keep the effective batch."""
     from videomac.distributed.train.launch import pretrain
 
     settings = copy(**{"workers.count": workers})
@@ -67,7 +67,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(copy, ray_cluster, t
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(bytes(content))
-    (folder / "checkpoints/step_0000099").mkdir()  # what a killed upload leaves
+    (folder / "checkpoints/step_0000099").mkdir()  # as a killed upload leaves it
 
     pretrain(settings)
 
@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(copy, ray_cluster, t
 
 
 @pytest.mark.parametrize("least", [None, 5])
-def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(sample_shards, ray_cluster, tmp_path, least):
+def test_a_request_that_no_node_can_meet_is_an_error_that_says_so(sample_shards, ray_cluster, tmp_path, least):
     from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(
@@ -95,8 +95,8 @@ def test_a_request_that_no_node_can_meet_ends_in_an_error_that_says_so(sample_sh
     assert time.monotonic() - begin < 20
 
 
-def test_decode_actors_without_a_cpu_end_in_an_error_after_their_time(sample_shards, ray_cluster, tmp_path):
-    """The two workers hold all four CPUs; no restart, since that would only wait again."""
+def test_decode_actors_that_get_no_cpu_are_an_error_after_the_time_limit(sample_shards, ray_cluster, tmp_path):
+    """The two workers hold all four CPUs. Nothing is restarted, because a restart would only wait again."""
     from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(sample_shards, tmp_path, "starved", workers__cpus=2.0, data__start_timeout_s=3.0)
@@ -108,8 +108,8 @@ def test_decode_actors_without_a_cpu_end_in_an_error_after_their_time(sample_sha
     assert end["time"] - attempt["time"] < 15
 
 
-def test_a_run_whose_every_row_is_bad_ends_at_once_and_without_a_restart(sample_shards, ray_cluster, tmp_path):
-    """The gap is longer than any clip. All workers see the same counts and stop alike."""
+def test_a_run_with_nothing_but_bad_rows_ends_at_once_and_without_a_restart(sample_shards, ray_cluster, tmp_path):
+    """The gap is longer than any clip. All workers see the same counts and stop in the same way."""
     from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(sample_shards, tmp_path, "bad", data__gap_s=[500.0, 501.0], train__steps=400)
@@ -122,8 +122,8 @@ def test_a_run_whose_every_row_is_bad_ends_at_once_and_without_a_restart(sample_
     assert events(tmp_path / "bad", "stopped")[0]["error"] == "DataError"
 
 
-def test_a_hung_worker_ends_in_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):
-    """SIGSTOP: the worker lives, but reaches no collective and no report."""
+def test_a_hung_worker_is_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):
+    """A stopped (SIGSTOP) worker is alive but reaches no collective and no report."""
     from videomac.distributed.train.launch import pretrain
 
     settings = make_settings(

@@ -1,4 +1,4 @@
-"""The real thing: `ray job submit` against a head started for the test, read back through the Jobs API."""
+"""`ray job submit` to a head node that the test starts; the outcome comes from the Jobs API."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def head():
-    """A head node of 4 booked CPUs with its dashboard; ended with all its children."""
+    """A head node with a dashboard and 4 CPUs to book; killed at the end with all its children."""
     flags = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
-    ports = {f"--{flag}": free_port() for flag in flags}  # the agent's default port is the shared cluster's
-    # The cluster that other tests share in this process leaves its own RAY_* behind.
+    ports = {f"--{flag}": free_port() for flag in flags}  # the shared cluster uses the agent's default port
+    # The cluster that the other tests of this process share has set RAY_* variables for itself.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
     temp_dir = f"/tmp/vmj{os.getpid()}"  # short: socket paths are limited to 107 bytes
@@ -49,7 +49,7 @@ def head():
         wait_for(url + "/api/version")
         yield url, environment
     finally:
-        # SIGTERM would drain the node for half a minute first; nothing of it is needed any more.
+        # SIGTERM would drain the node for half a minute first, which nothing here needs.
         for member in [*psutil.Process(process.pid).children(recursive=True), process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -70,7 +70,7 @@ def wait_for(url: str, timeout_s: float = 60.0) -> None:
 
 
 def submit(url: str, environment: dict[str, str], *words: str) -> dict:
-    """Submits and waits; returns the job's record from the Jobs API."""
+    """Submit a job and wait for it; return its record from the Jobs API."""
     name, end = f"job-{time.monotonic_ns()}", time.monotonic() + 90
     while True:
         done = subprocess.run(
@@ -78,7 +78,7 @@ def submit(url: str, environment: dict[str, str], *words: str) -> dict:
             env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
         )  # fmt: skip
         print(done.stdout, done.stderr)
-        # The dashboard answers some seconds before the agent that runs jobs does.
+        # The dashboard answers a few seconds earlier than the agent that runs jobs.
         if "No available agent" not in done.stdout + done.stderr or time.monotonic() > end:
             break
         time.sleep(2)
@@ -107,7 +107,7 @@ def test_pretraining_runs_as_a_submitted_job_on_two_workers_and_a_decoder(head, 
     assert (tmp_path / "submitted" / "report.html").is_file()
 
 
-def test_a_wrong_config_fails_the_job_with_its_line(head):
+def test_a_wrong_config_fails_the_job_with_one_line(head):
     url, environment = head
 
     job = submit(url, environment, "-m", "ray_jobs.pretrain", "run.name=a", "data.manifst=x")

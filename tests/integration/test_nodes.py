@@ -1,4 +1,4 @@
-"""Spot machines: a node that vanishes in mid-run, and one that says it will."""
+"""Nodes that disappear during a run, without a notice and with one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run_on_two_nodes(mode: str, settings, folder: Path, step: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_training_goes_on_with_one_worker_when_a_node_vanishes(sample_shards, tmp_path):
+def test_training_continues_with_one_worker_when_a_node_disappears(sample_shards, tmp_path):
     settings = make_settings(
         sample_shards, tmp_path, "nodes", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=80.0,
         workers__collective_timeout_s=20.0,
@@ -37,8 +37,8 @@ def test_training_goes_on_with_one_worker_when_a_node_vanishes(sample_shards, tm
     assert_each_row_used_once(settings)
 
 
-def test_a_preemption_notice_ends_in_a_checkpoint_before_the_deadline(sample_shards, tmp_path):
-    """No other checkpoint comes before the run's end, and metrics are logged too seldom to wait for them."""
+def test_a_preemption_notice_leads_to_a_checkpoint_before_the_deadline(sample_shards, tmp_path):
+    """No regular checkpoint comes before the end of the run, and metrics are logged too rarely to trigger anything."""
     settings = make_settings(
         sample_shards, tmp_path, "spot", workers__cpus=1.2, workers__min_count=1, workers__start_timeout_s=80.0,
         train__steps=120, checkpoint__every_steps=1000, log__every_steps=100,

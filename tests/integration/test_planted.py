@@ -1,6 +1,7 @@
-"""Mistakes that are easy to make must each fail a named test."""
+"""Each planted mistake fails the test that it names."""
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,22 @@ spec.loader.exec_module(plant)
 EXPECTED = {"mask_flipped", "batch_wide_grn", "momentum_by_step_in_epoch", "gap_off_by_one", "pixel_order"}
 
 
-def test_all_five_mistakes_are_there():
+def test_all_five_mistakes_exist():
     assert set(plant.patches()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_patch_applies_and_names_a_test_that_exists(name):
+    """Quick, so that a change of the lines around a mistake is noticed before the slow part runs."""
+    patch = plant.patches()[name]
+
+    applied = subprocess.run(
+        ["git", "apply", "--check", str(patch)], cwd=plant.ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert applied.returncode == 0, applied.stderr
+    path, test = plant.guarding_test(patch).split("::")
+    assert f"def {test}(" in (plant.ROOT / path).read_text()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The quickstart, smaller: the same functions on the same clips, end to end, and once more."""
+"""A small quickstart, end to end, on the shipped clips; then the same command again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALLER = (
 
 
 def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """`videomac quickstart` as a user runs it: a process of its own, in some folder, with relative paths."""
+    """Run `videomac quickstart` as a user does: in a process of its own, in any folder, with relative paths."""
     return subprocess.run(
         [sys.executable, "-m", "ray_jobs.quickstart", *SMALLER, *overrides],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=230, check=False, capture_output=True, text=True
@@ -65,14 +65,14 @@ def test_the_export_loads_into_timm_strictly(run_folder):
     assert card["step"] == 4
 
 
-def test_scores_are_there_for_every_row(run_folder):
+def test_every_row_of_the_table_has_scores(run_folder):
     evaluation = json.loads((run_folder / "evaluation" / "results.json").read_text())
 
     assert [row["label"] for row in evaluation["rows"]] == ["quickstart", "colour"]
     assert all(0 < row["scores"]["J&F-Mean"] < 1 for row in evaluation["rows"])
 
 
-def test_a_second_run_keeps_shards_and_weights_and_evaluates_anew(run_folder):
+def test_a_second_run_keeps_shards_and_weights_and_evaluates_again(run_folder):
     weights = run_folder / "export" / "model.safetensors"
     metrics, scored = (run_folder / "metrics.jsonl").read_text(), run_folder / "evaluation" / "results.json"
     before, first_scored = weights.read_bytes(), scored.stat().st_mtime_ns
@@ -86,7 +86,7 @@ def test_a_second_run_keeps_shards_and_weights_and_evaluates_anew(run_folder):
     assert scored.stat().st_mtime_ns > first_scored
 
 
-def test_another_configuration_is_refused_with_its_keys(run_folder):
+def test_a_different_configuration_is_refused_and_its_keys_are_named(run_folder):
     refused = run(run_folder.parent.parent, "pretrain.model.mask_ratio=0.5")
 
     assert refused.returncode == 2

@@ -1,4 +1,4 @@
-"""Shards from every kind of source, by Ray tasks, and the commands that look at them."""
+"""Shards from every kind of source, built by Ray tasks, and the commands that inspect them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def pile(tmp_path_factory, fixtures):
-    """Six videos in folders, a copy of one of them, a corrupt one."""
+    """Six videos in folders, a copy of one of them, and a corrupt one."""
     folder = tmp_path_factory.mktemp("pile")
     for i in range(6):
         (folder / f"d{i % 2}").mkdir(exist_ok=True)
@@ -57,7 +57,7 @@ def first_batch(manifest, **dotted):
     return next(iterate(Plan.open(run.data, 0), recipe_of(run), 0, 8, 8))
 
 
-def test_a_pile_becomes_shards_and_nothing_is_dropped_silently(ray_cluster, pile, tmp_path):
+def test_a_pile_becomes_shards_and_every_dropped_source_is_named(ray_cluster, pile, tmp_path):
     seen = []
     manifest = build_shards(settings(pile, tmp_path / "one"), lambda done, total, what: seen.append((done, total)))
     assert seen == [(i + 1, len(seen)) for i in range(len(seen))]
@@ -75,7 +75,7 @@ def test_a_pile_becomes_shards_and_nothing_is_dropped_silently(ray_cluster, pile
     assert first_batch(tmp_path / "one" / "manifest.json").weight_b.sum() == 8
 
 
-def test_an_interrupted_build_goes_on(ray_cluster, pile, tmp_path):
+def test_an_interrupted_build_continues(ray_cluster, pile, tmp_path):
     whole = build_shards(settings(pile, tmp_path / "whole"))
     half = tmp_path / "half"
     shutil.copytree(tmp_path / "whole", half)
@@ -107,7 +107,7 @@ def test_a_davis_folder_becomes_shards_and_trains(ray_cluster, sample_davis, tmp
 
 
 def trained(manifest, steps):
-    """A small network after its first steps on the rows of these shards."""
+    """Return a small network after its first steps on the rows of these shards."""
     run = make_settings(data__manifest=str(manifest), data__gap_s=[0.1, 0.3])
     plan = Plan.open(run.data, 0)
     state = build_state(run, derive_extent(run, plan.rows_per_epoch, 1), torch.device("cpu"))
@@ -116,7 +116,7 @@ def trained(manifest, steps):
     return state
 
 
-def test_damage_is_found_and_named(ray_cluster, pile, tmp_path):
+def test_damage_is_detected_and_named(ray_cluster, pile, tmp_path):
     build_shards(settings(pile, tmp_path / "x"))
     shard = tmp_path / "x" / "clips-000002-000.tar"
     content = bytearray(shard.read_bytes())
@@ -129,7 +129,7 @@ def test_damage_is_found_and_named(ray_cluster, pile, tmp_path):
         verify_shards(config.Shards(manifest=str(tmp_path / "x")))
 
 
-def test_tars_of_others_are_used_after_indexing(ray_cluster, pile, sample_davis, tmp_path):
+def test_tars_that_others_made_are_used_after_indexing(ray_cluster, pile, sample_davis, tmp_path):
     built = build_shards(settings(pile, tmp_path / "ours"))
     for path in (tmp_path / "ours").glob("*.tar"):
         (tmp_path / "foreign").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A real sweep, two by two: every trial trains, is exported and scored; the best is named."""
+"""A sweep of two by two trials: each trains, is exported and scored; the best is named."""
 
 from __future__ import annotations
 

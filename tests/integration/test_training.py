@@ -1,4 +1,4 @@
-"""Training under Ray Train on a real local cluster: two workers, one of them killed, against a run that nothing hit."""
+"""Training under Ray Train on a local cluster: a run that loses a worker, against a run that does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def straight(sample_shards, tmp_path_factory):
-    """A run of 20 steps on two workers that nothing hit: its settings and its folder."""
+    """An undisturbed run of 20 steps on two workers: its settings and its folder."""
     from videomac.distributed.train.launch import pretrain
 
     storage = tmp_path_factory.mktemp("runs")
@@ -31,8 +31,8 @@ def straight(sample_shards, tmp_path_factory):
     return settings, Path(pretrain(settings).folder)
 
 
-def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
-    """20 steps = 10 + SIGKILL of a worker + 10; the report of the running run is written meanwhile."""
+def test_a_killed_worker_changes_no_row_and_no_bit(straight, tmp_path):
+    """A worker is killed halfway through 20 steps; the report of the run is written while it runs."""
     from videomac.distributed.train.launch import pretrain
     from videomac.report.pages import write_report
 
@@ -56,7 +56,7 @@ def test_a_killed_worker_costs_no_row_and_no_bit(straight, tmp_path):
     assert Path(pages[0]).stat().st_size > 10_000
 
 
-def test_a_finished_run_ends_at_once_and_another_config_is_refused(straight, capsys):
+def test_a_finished_run_ends_at_once_and_a_different_config_is_refused(straight, capsys):
     from videomac.distributed.train.launch import pretrain
 
     settings, folder = straight

@@ -1,4 +1,4 @@
-"""The built wheel holds all that runs without a checkout: packages, shipped configs, samples."""
+"""The built wheel holds everything that runs without a checkout: packages, shipped configs, samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ main(["build-shards", "samples://clips", "shards", "short_side=64", "reencode=tr
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The wheel's files, as pip would lay them."""
+    """The wheel's files, laid out as pip would install them."""
     folder = tmp_path_factory.mktemp("wheel")
     words = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--quiet", "-w", str(folder)]
     subprocess.run(words, check=True, timeout=200)

@@ -40,7 +40,7 @@ def drain(node_id: str, address: str) -> None:
 def main(mode: str, run_yaml: str, step: int) -> None:
     settings = config.load(config.Pretrain, run_yaml)
     os.environ["RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S"] = "1"
-    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "8"  # of the attempt that still counts on the lost node
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = "8"  # for the attempt that still counts on the lost node
     with tempfile.TemporaryDirectory(prefix="vmn", dir="/tmp", ignore_cleanup_errors=True) as folder:
         train(mode, settings, step, folder)
 
@@ -53,7 +53,7 @@ def train(mode: str, settings: config.Pretrain, step: int, folder: str) -> None:
     ray.init(address=cluster.address, log_to_driver=False)
 
     def remove() -> None:
-        with contextlib.suppress(Exception):  # it may have left by itself, being drained
+        with contextlib.suppress(Exception):  # a drained node may have left by itself
             cluster.remove_node(second, allow_graceful=False)
 
     def announce_and_remove() -> None:

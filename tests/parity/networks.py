@@ -18,7 +18,7 @@ SMALL = {
 
 
 def small_network(family: str, variant: str = "standard", cell: int = 32, seed: int = 0) -> Encoder:
-    """Float64, every parameter away from the values at which a mistake would not show."""
+    """Return the network in float64, every parameter moved away from values that could hide a mistake."""
     torch.manual_seed(seed)
     network = build_network(SMALL[family], variant, output_stride=cell, stem=8).double()
     network.cell = cell

@@ -81,7 +81,7 @@ def test_invalid_rows_and_drop_path(family, variant):
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(sorted(SMALL)), st.sampled_from(["standard", "paper"]), st.sampled_from([16, 32]), st.data())
-def test_whatever_the_grid_and_the_mask(family, variant, cell, data):
+def test_any_grid_and_any_mask(family, variant, cell, data):
     grid = (data.draw(st.integers(1, 5), "down"), data.draw(st.integers(1, 5), "across"))
     batch, keep = data.draw(st.integers(1, 3), "batch"), data.draw(st.integers(1, grid[0] * grid[1]), "keep")
     network = small_network(family, variant, cell, seed=data.draw(st.integers(0, 99), "seed"))

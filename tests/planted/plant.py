@@ -1,4 +1,4 @@
-"""Applies each planted mistake to a copy of the tree and runs the test that has to see it."""
+"""Apply each planted mistake to a copy of the tree and run the test that must fail."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OPTIONS = "--strict-markers --import-mode=importlib"
 
 
 def patches() -> dict[str, Path]:
-    """Name of each planted mistake and its patch file."""
+    """Return the patch file of each planted mistake by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.patch"))}
 
 
 def guarding_test(patch: Path) -> str:
-    """The test that must fail: the patch's first line, `# test: PATH::NAME`."""
+    """Return the test that must fail: the first line of the patch, `# test: PATH::NAME`."""
     first = patch.read_text().splitlines()[0]
     if not first.startswith("# test: "):
         raise ValueError(f"{patch}: the first line must be '# test: PATH::NAME', found {first!r}")
@@ -30,14 +30,14 @@ def guarding_test(patch: Path) -> str:
 
 
 def run_tests(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """Runs tests inside a copy of the tree, on that copy's code and without checks of types: values must tell."""
+    """Run tests inside a copy of the tree, on its code and without type checks: the values must show the mistake."""
     words = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"addopts={OPTIONS}", *tests]
     return subprocess.run(words, cwd=tree, capture_output=True, text=True, timeout=300, check=False)
 
 
 @contextlib.contextmanager
 def sound_copy() -> Iterator[Path]:
-    """A copy of the tree in which every guarding test passes."""
+    """Yield a copy of the tree in which every guarding test passes."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         for part in PARTS:
@@ -50,7 +50,7 @@ def sound_copy() -> Iterator[Path]:
 
 
 def is_seen(tree: Path, patch: Path) -> bool:
-    """Whether the named test fails with the mistake in the tree, from which it is taken out again."""
+    """Return whether the named test fails while the mistake is in the tree; take the mistake out again."""
     subprocess.run(["git", "apply", str(patch)], cwd=tree, check=True, capture_output=True)
     try:
         return run_tests(tree, guarding_test(patch)).returncode == 1
@@ -59,7 +59,7 @@ def is_seen(tree: Path, patch: Path) -> bool:
 
 
 def main(names: list[str]) -> int:
-    """Plants the named mistakes, or all; returns 1 if one goes unseen."""
+    """Plant the named mistakes, or all; return 1 if one goes unseen."""
     unseen = []
     with sound_copy() as tree:
         for name, patch in patches().items():
