@@ -165,12 +165,13 @@ def test_a_checkpoint_gives_the_same_export(old, tmp_path):
 
 
 def test_an_export_gives_the_same_features(old, expected):
-    from videomac.propagation import features
+    from videomac.propagation.extractors import extract
+    from videomac.propagation.load import load_extractor
 
     chosen = config.Features(label="old", source="export", model=f"{QUICKSTART}/export")
     frame_hwc = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 
-    (x_cyx,) = features.extract(features.load(chosen, stage=1), [frame_hwc])
+    (x_cyx,) = extract(load_extractor(chosen, stage=1), [frame_hwc])
 
     assert x_cyx[:8, [0, 3, 7], [0, 5, 11]].flatten().tolist() == pytest.approx(expected["features"], abs=1e-4)
 
