@@ -16,13 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
-import ray
-from ray.exceptions import RayTaskError
 
 from videomac.config import BuildShards
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard, read_manifest
-from videomac.distributed.cluster import connected
+from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
 from videomac.errors import ConfigError, DataError
 from videomac.storage.checksums import sha256_of as sha256_of_bytes
 from videomac.storage.storage import Storage
@@ -33,7 +31,6 @@ from .sources import Source, duplicate_candidates, find_sources, splits
 Progress = Callable[[int, int, str], None]
 """(chunks done, chunks in all, what was done)."""
 
-RECORDS = ".build"
 REENCODED_CHUNKS = 8
 """Re-encoding shrinks by an unknown factor: chunks hold up to this many shards' worth of source bytes, and small
 collections are dealt into about this many chunks, so that several tasks have work."""
@@ -93,8 +90,9 @@ def _settings(config: BuildShards) -> dict[str, Any]:
 def _without_duplicates(sources: Sequence[Source], config: BuildShards) -> tuple[list[Source], list[dict[str, str]]]:
     """The sources without later copies of the same bytes, and the copies as rejections."""
     candidates = duplicate_candidates(sources)
-    tasks = [sha256_of.remote(source, dict(config.storage_options)) for source in candidates]
-    digests = dict(zip((source.name for source in candidates), ray.get(tasks), strict=True))
+    hashing = task(sha256_of)
+    hashed = bounded_map(lambda source: hashing(source, dict(config.storage_options)), candidates)
+    digests = {source.name: outcome.result() for source, outcome in hashed}
     first: dict[str, str] = {}
     rejected = []
     for source in candidates:
@@ -108,31 +106,18 @@ def _without_duplicates(sources: Sequence[Source], config: BuildShards) -> tuple
 def _run(
     chunks: Sequence[Sequence[Source]], split: dict[str, str], config: BuildShards, on_progress: Progress
 ) -> list[dict[str, Any]]:
-    """The record of every chunk, in order; as many tasks at a time as asked for."""
-    most = config.parallel or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    """Build every chunk as a task, at most `parallel` at a time; return the records in the order of the chunks."""
+    building, plain, versions = task(build_chunk), config.model_dump(mode="json"), libraries()
     records: dict[int, dict[str, Any]] = {}
-    waiting = iter(enumerate(chunks))
-    running: dict[Any, int] = {}
-    while len(records) < len(chunks):
-        for number, chunk in waiting:
-            parts = {source.name: split[source.name] for source in chunk}
-            task = build_chunk.remote(number, list(chunk), parts, config.model_dump(mode="json"), libraries())
-            running[task] = number
-            if len(running) >= most:
-                break
-        done, _ = ray.wait(list(running), num_returns=1)
-        number = running.pop(done[0])
-        records[number] = result_of(done[0])
+
+    def submit(item: tuple[int, Sequence[Source]]) -> Any:
+        number, chunk = item
+        return building(number, list(chunk), {source.name: split[source.name] for source in chunk}, plain, versions)
+
+    for (number, _), outcome in bounded_map(submit, enumerate(chunks), config.parallel or visible_demand):
+        records[number] = outcome.result()
         on_progress(len(records), len(chunks), _summary(records[number]))
     return [records[number] for number in range(len(chunks))]
-
-
-def result_of(task: Any) -> dict[str, Any]:
-    """What a task returned; its own exception instead of Ray's."""
-    try:
-        return ray.get(task)
-    except RayTaskError as error:
-        raise error.cause from error
 
 
 def _summary(record: dict[str, Any]) -> str:

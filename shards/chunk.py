@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ray
-
 from videomac.config import BuildShards, validate
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
@@ -26,7 +24,6 @@ CONVERTER = "shards.convert:converter"
 COMMON_DURATION_S = 10.0
 
 
-@ray.remote(num_cpus=1)
 def sha256_of(source: Source, options: dict[str, str]) -> str:
     """SHA-256 over a source's files, in order."""
     storage = Storage(source.root, options if "://" in source.root else None)
@@ -34,7 +31,6 @@ def sha256_of(source: Source, options: dict[str, str]) -> str:
     return sha256_of_bytes("".join(digests).encode())
 
 
-@ray.remote(num_cpus=1)
 def build_chunk(
     number: int, sources: list[Source], split: dict[str, str], tree: dict[str, Any], libraries: dict[str, str]
 ) -> dict[str, Any]:

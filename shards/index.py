@@ -16,18 +16,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import ray
-
 from videomac.config import BuildShards, Shards, validate
 from videomac.data.manifest import SHARD_NAME, Manifest
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
-from videomac.distributed.cluster import connected
+from videomac.distributed.cluster import bounded_map, connected, task
 from videomac.errors import ConfigError, DataError
 from videomac.storage.checksums import sha256_of_file, sha256_of_range
 from videomac.storage.storage import Storage
 
-from .build import libraries, result_of, write_manifest
+from .build import libraries, write_manifest
 from .chunk import CONVERTER
 from .sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .tarball import fetched, member_names
@@ -50,11 +48,11 @@ def index_shards(config: Shards) -> Manifest:
     if not names or odd:
         raise DataError(f"{out.root}: " + (f"shard name {odd[0]!r} has odd characters" if odd else "no *.tar below it"))
     with connected():
-        tasks = [index_shard.remote(out, name) for name in names]
-        records = []
-        for name, task in zip(names, tasks, strict=True):
-            records.append(result_of(task))
-            print(f"{name}: {len(records[-1]['rows'])} clips, {len(records[-1]['rejected'])} rejected", flush=True)
+        indexing, found = task(index_shard), {}
+        for name, outcome in bounded_map(lambda name: indexing(out, name), names):
+            found[name] = outcome.result()
+            print(f"{name}: {len(found[name]['rows'])} clips, {len(found[name]['rejected'])} rejected", flush=True)
+    records = [found[name] for name in names]
     rejected = [row for record in records for row in record["rejected"]]
     shards = _with_unique_keys([record for record in records if record["rows"]])
     if not shards:
@@ -74,7 +72,6 @@ def _with_unique_keys(shards: Sequence[dict[str, Any]]) -> Sequence[dict[str, An
     return shards
 
 
-@ray.remote(num_cpus=1)
 def index_shard(storage: Storage, name: str) -> dict[str, Any]:
     """The record of one tar: bytes, sha256, index rows, rejected members."""
     config = validate(BuildShards, {"source": name, "out": storage.root}, origin="index-shards")

@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import ray
-
 from videomac.config import Data, Shards, validate
 from videomac.data.index import NAME, Index
 from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
@@ -17,7 +15,7 @@ from videomac.data.row_maker import DECODER
 from videomac.data.sample import SAMPLE_COLUMNS, Sample
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Child
-from videomac.distributed.cluster import connected
+from videomac.distributed.cluster import bounded_map, connected, task
 from videomac.errors import DataError, StorageError
 from videomac.storage.checksums import check_sha256
 from videomac.storage.storage import Storage
@@ -37,12 +35,13 @@ def verify_shards(config: Shards) -> Manifest:
     """
     storage, name = open_storage(config.manifest, config.storage_options)
     manifest = read_manifest(storage, name, first=True)
-    problems = _index_problems(storage, manifest)
+    problems, total = _index_problems(storage, manifest), len(manifest.shards)
     with connected():
-        tasks = [shard_problems.remote(storage, name, number) for number in range(len(manifest.shards))]
-        for number, task in enumerate(tasks):
-            problems += ray.get(task)
-            print(f"verified {number + 1} of {len(tasks)} shards, {len(problems)} problems", flush=True)
+        verifying, found = task(shard_problems), dict[int, list[str]]()
+        for number, outcome in bounded_map(lambda number: verifying(storage, name, number), range(total)):
+            found[number] = outcome.result()
+            print(f"verified {len(found)} of {total} shards, {sum(map(len, found.values()))} problems", flush=True)
+    problems += [problem for number in range(total) for problem in found[number]]
     if problems:
         shown = "; ".join(problems[:MOST_SHOWN])
         more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
@@ -60,7 +59,6 @@ def _index_problems(storage: Storage, manifest: Manifest) -> list[str]:
     return [] if found == counted else [f"manifest.json: {found} samples by split, {counted} by shard"]
 
 
-@ray.remote(num_cpus=1)
 def shard_problems(storage: Storage, manifest_name: str, number: int) -> list[str]:
     """What is wrong with one shard, a line each."""
     manifest = read_manifest(storage, manifest_name)

@@ -1,15 +1,99 @@
-"""The one place that joins or starts a Ray cluster."""
+"""Join or start a Ray cluster, and run many tasks on it with a bounded number in flight.
+
+Code outside `distributed` that wants tasks (`shards`) uses `task` and `bounded_map` and never imports Ray.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
 from videomac.errors import ClusterError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+LEAST_SUBMITTED = 64
+"""Tasks that are submitted even where no CPU is there yet: an autoscaler starts nodes for tasks that wait, so on a
+head of 0 CPUs it must see them. Those that wait cost the driver a few KB each; Ray starts no more than fit."""
+REFILL_S = 5.0
+"""How often the number of CPUs is looked at again while no task ends: nodes come and go."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """What became of one task."""
+
+    value: R | None
+    error: BaseException | None = None
+    """What the task raised, or a `ClusterError` if its process died; Ray's own error is the cause of either."""
+
+    def result(self) -> R:
+        """Return the task's result, or raise its error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # pyright: ignore[reportReturnType] - a task without an error has a result
+
+
+def task(function: Callable[P, R], num_cpus: float = 1) -> Callable[P, ray.ObjectRef[R]]:
+    """Return `function` as a Ray task: called with the same arguments, it starts there and returns a reference."""
+    remote: Any = ray.remote(num_cpus=num_cpus)(function)
+    return remote.remote
+
+
+def visible_demand(resource: str = "CPU") -> int:
+    """Return how many tasks to keep submitted: two for each unit of the resource, and enough to make nodes start."""
+    return max(LEAST_SUBMITTED, 2 * int(ray.cluster_resources().get(resource, 0)))
+
+
+def bounded_map(
+    submit: Callable[[T], ray.ObjectRef[R]], items: Iterable[T], limit: int | Callable[[], int] = visible_demand
+) -> Iterator[tuple[T, Outcome[R]]]:
+    """Submit a task for every item, at most `limit` at a time, and yield each item with its outcome as it ends.
+
+    Items are submitted in their order, each when there is room for it; they come back in the order in which they end.
+    A `limit` that is a function is asked again whenever a task ends, and every few seconds. Leaving the iteration early
+    cancels the tasks in flight.
+    """
+    waiting = iter(items)
+    running: dict[ray.ObjectRef[R], T] = {}
+    try:
+        while True:
+            most = limit() if callable(limit) else limit
+            for item in itertools.islice(waiting, max(0, max(most, 1) - len(running))):
+                running[submit(item)] = item
+            if not running:
+                return
+            ended, _ = ray.wait(list(running), num_returns=1, timeout=REFILL_S)
+            for reference in ended:
+                yield running.pop(reference), _outcome(reference)
+    finally:
+        for reference in running if ray.is_initialized() else ():
+            ray.cancel(reference)
+
+
+def _outcome(reference: ray.ObjectRef[R]) -> Outcome[R]:
+    try:
+        return Outcome(ray.get(reference))
+    except RayTaskError as error:
+        error.cause.__cause__ = error
+        return Outcome(None, error.cause)
+    except RayError as error:
+        lost = ClusterError(
+            f"a Ray task ended without a result ({type(error).__name__}: {' '.join(str(error).split())[:200]}); if its "
+            "node ran out of memory, run fewer tasks at a time (parallel=N); Ray's logs say more"
+        )
+        lost.__cause__ = error
+        return Outcome(None, lost)
 
 
 @contextlib.contextmanager

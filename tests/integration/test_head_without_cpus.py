@@ -1,0 +1,33 @@
+"""A cluster whose head has no CPU, as on Kubernetes: nodes come when tasks are seen to wait for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.runs import ROOT
+from tests.unit.data.material import write_video
+from videomac.data.manifest import load_manifest
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_a_head_without_cpus_shows_its_demand_and_builds_when_a_node_comes(tmp_path):
+    (tmp_path / "videos").mkdir()
+    for i in range(5):
+        write_video(tmp_path / "videos" / f"v{i}.mp4", 24 + i)
+
+    script = Path(__file__).with_name("head_without_cpus.py")
+    command = [sys.executable, str(script), str(tmp_path / "videos"), str(tmp_path / "shards")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    demand = int(re.search(r"demand (\d+)", done.stdout)[1])
+    assert demand >= 4, "one task at a time would ask for one CPU for ever"
+    assert load_manifest(str(tmp_path / "shards")).samples == {"train": 5}
