@@ -1,4 +1,4 @@
-"""Videos become WebDataset shards, a manifest and an index.
+"""Build WebDataset shards, a manifest and an index from videos.
 
 ray job submit --working-dir . -- python -m ray_jobs.build_shards s3://bucket/videos s3://bucket/shards
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac build-shards`; returns the exit code."""
+    """Run `videomac build-shards` and return the exit code."""
     with job("build-shards", argv) as config:
-        from shards.build import build_shards  # here, so that --help and config errors come at once
+        from shards.build import build_shards  # late, so that --help and config errors are fast
 
         build_shards(config)
     return 0

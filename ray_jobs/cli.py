@@ -1,4 +1,4 @@
-"""The console script `videomac NAME ...`: finds the command and calls the `main` of its module in `ray_jobs`."""
+"""The console script `videomac NAME ...`: find the command and call the `main` of its module in `ray_jobs`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HELP = "\n".join(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(HELP)

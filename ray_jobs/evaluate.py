@@ -1,4 +1,4 @@
-r"""Scores a backbone by label propagation.
+r"""Score a backbone by label propagation.
 
 ray job submit --working-dir . -- python -m ray_jobs.evaluate configs/propagation/davis.yaml \
         model=s3://bucket/runs/NAME/export data.root=/data/DAVIS
@@ -13,9 +13,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac evaluate`; returns the exit code."""
+    """Run `videomac evaluate` and return the exit code."""
     with job("evaluate", argv) as config:
-        from videomac.distributed.evaluate.run import evaluate  # here, so that --help and config errors come at once
+        from videomac.distributed.evaluate.run import evaluate  # late, so that --help and config errors are fast
 
         evaluate(config)
     return 0

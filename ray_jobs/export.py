@@ -1,6 +1,6 @@
-"""Exports a checkpoint's encoder for timm, Hugging Face or ONNX.
+"""Export a checkpoint's encoder for timm, Hugging Face or ONNX.
 
-ray job submit --working-dir . -- python -m ray_jobs.export s3://bucket/runs/NAME exported
+ray job submit --working-dir . -- python -m ray_jobs.export s3://bucket/runs/NAME s3://bucket/exports/NAME
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac export`; returns the exit code."""
+    """Run `videomac export` and return the exit code."""
     with job("export", argv) as config:
-        from videomac.pretrain.export import export  # here, so that --help and config errors come at once
+        from videomac.pretrain.export import export  # late, so that --help and config errors are fast
 
         export(config)
     return 0

@@ -1,4 +1,4 @@
-"""Writes manifest and index for WebDataset tars that others made.
+"""Write manifest and index for WebDataset tars that others made.
 
 ray job submit --working-dir . -- python -m ray_jobs.index_shards s3://bucket/tars
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac index-shards`; returns the exit code."""
+    """Run `videomac index-shards` and return the exit code."""
     with job("index-shards", argv) as config:
-        from shards.index import index_shards  # here, so that --help and config errors come at once
+        from shards.index import index_shards  # late, so that --help and config errors are fast
 
         index_shards(config)
     return 0

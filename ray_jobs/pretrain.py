@@ -1,4 +1,4 @@
-r"""Pretrains an encoder on shards; the same config resumes.
+r"""Pretrain an encoder on shards; the same configuration resumes.
 
 ray job submit --working-dir . -- python -m ray_jobs.pretrain configs/pretrain/videomac_convnextv2_t.yaml \
         data.manifest=s3://bucket/shards/manifest.json run.storage=s3://bucket/runs
@@ -13,7 +13,7 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac pretrain`; returns the exit code."""
+    """Run `videomac pretrain` and return the exit code."""
     with job("pretrain", argv) as config:
         from videomac.distributed.pipeline import run_pipeline  # here, so that --help and errors come at once
 

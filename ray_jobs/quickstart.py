@@ -1,4 +1,4 @@
-"""The whole line on shipped clips: shards, pretraining, export, evaluation, report.
+"""Run the whole pipeline on shipped clips: shards, pretraining, export, evaluation, report.
 
 ray job submit --working-dir . -- python -m ray_jobs.quickstart configs/quickstart.yaml
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac quickstart`; returns the exit code."""
+    """Run `videomac quickstart` and return the exit code."""
     with job("quickstart", argv) as config:
-        from shards.build import build_shards  # here, so that --help and config errors come at once
+        from shards.build import build_shards  # late, so that --help and config errors are fast
         from videomac.distributed.pipeline import run_quickstart
 
         run_quickstart(config, build_shards)

@@ -1,4 +1,4 @@
-"""Writes report.html of a run (finished or not), a sweep or an evaluation.
+"""Write report.html of a run (finished or not), a sweep or an evaluation.
 
 ray job submit --working-dir . -- python -m ray_jobs.report s3://bucket/runs/NAME
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac report`; returns the exit code."""
+    """Run `videomac report` and return the exit code."""
     with job("report", argv) as config:
-        from videomac.report.pages import write_report  # here, so that --help and config errors come at once
+        from videomac.report.pages import write_report  # late, so that --help and config errors are fast
 
         print(write_report(config.run))
     return 0

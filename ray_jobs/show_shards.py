@@ -1,4 +1,4 @@
-"""Prints what shards hold and draws frame pairs as training sees them.
+"""Print what shards hold and draw frame pairs as training sees them.
 
 ray job submit --working-dir . -- python -m ray_jobs.show_shards s3://bucket/shards/manifest.json --out s3://bucket/shards.html
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac show-shards`; returns the exit code."""
+    """Run `videomac show-shards` and return the exit code."""
     with job("show-shards", argv) as config:
-        from shards.show import show_shards  # here, so that --help and config errors come at once
+        from shards.show import show_shards  # late, so that --help and config errors are fast
 
         show_shards(config)
     return 0

@@ -1,4 +1,4 @@
-"""Sweeps pretraining settings; trials are scored by label propagation.
+"""Sweep pretraining settings; every trial is scored by label propagation.
 
 ray job submit --working-dir . -- python -m ray_jobs.tune configs/tune/mask_momentum.yaml
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac tune`; returns the exit code."""
+    """Run `videomac tune` and return the exit code."""
     with job("tune", argv) as config:
-        from videomac.distributed.tune import run_sweep  # here, so that --help and config errors come at once
+        from videomac.distributed.tune import run_sweep  # late, so that --help and config errors are fast
 
         run_sweep(config)
     return 0

@@ -1,4 +1,4 @@
-"""Checks counts, checksums and a decoded sample of every shard.
+"""Check counts, checksums and a decoded sample of every shard.
 
 ray job submit --working-dir . -- python -m ray_jobs.verify_shards s3://bucket/shards/manifest.json
 """
@@ -12,9 +12,9 @@ from videomac.cli import job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `videomac verify-shards`; returns the exit code."""
+    """Run `videomac verify-shards` and return the exit code."""
     with job("verify-shards", argv) as config:
-        from shards.verify import verify_shards  # here, so that --help and config errors come at once
+        from shards.verify import verify_shards  # late, so that --help and config errors are fast
 
         verify_shards(config)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 DASH = "\u2013"
 """Stands for a missing value."""
@@ -72,7 +72,7 @@ def number_text(value: object, digits: int | None = None) -> str:
     return text.replace(",", "\u202f").replace("-", "\u2212")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether a value is a real number of Python's or NumPy's; a bool is not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 

@@ -45,7 +45,9 @@ def run_folder(tmp_path_factory) -> Path:
 
 
 def test_the_run_folder_holds_every_part(run_folder):
-    for part in ("results.json", "metrics.jsonl", "checkpoints", "export", "shards/manifest.json", "report.html"):
+    for part in (
+        "results.json", "metrics.jsonl", "checkpoints", "export", "shards/manifest.json", "report.html", "hero.png"
+    ):  # fmt: skip
         assert (run_folder / part).exists(), part
 
 

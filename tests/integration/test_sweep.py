@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ray_jobs import tune
+from videomac.facts.tasks import TASKS
+from videomac.records.sweep import Results
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -29,11 +32,13 @@ def test_a_two_by_two_sweep_is_scored_by_propagation(ray_cluster, sample_shards,
         == 0
     )
 
-    results = json.loads((tmp_path / "mask_momentum" / "results.json").read_text())
-    scores = [trial["scores"]["J&F-Mean"] for trial in results["trials"]]
-    values = {(t["values"]["model.mask_ratio"], tuple(t["values"]["optim.ema_momentum"])) for t in results["trials"]}
-    assert len(values) == 4
+    results = Results.from_json((tmp_path / "mask_momentum" / "results.json").read_bytes(), "results.json")
+    scores = [trial.scores["J&F-Mean"] for trial in results.trials]
+    assert len({json.dumps(trial.values) for trial in results.trials}) == 4
     assert scores == sorted(scores, reverse=True)
-    assert results["best"] == results["trials"][0]["name"]
+    assert set(results.trials[0].scores) == set(TASKS["davis"].scores)
+    assert results.best == results.trials[0].name
     assert (tmp_path / "mask_momentum" / "report.html").exists()
-    assert f"best: {results['best']}" in capfd.readouterr().out
+    assert f"best: {results.best}" in capfd.readouterr().out
+    for trial in results.trials:
+        assert (Path(str(trial.run_folder)) / "report.html").exists(), "every trial is a run with a page of its own"

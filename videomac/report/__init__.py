@@ -1,1 +1,1 @@
-"""Self-contained HTML pages of a run, an evaluation, a sweep, a set of shards."""
+"""Self-contained HTML pages of runs, evaluations, sweeps and shards."""

@@ -1,4 +1,4 @@
-"""Charts of a run: losses large, every other metric as a small multiple, scores as bars."""
+"""Charts of a run: large ones for losses, small ones for every other metric, bars for scores."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ SMALL = {
     "pairs_per_s": "pairs per second",
     "wait_share": "share of time waiting for data",
     "memory_mb": "memory, MiB",
-    "feature_std": "spread of features (0: collapsed)",
-    "target_distance": "distance of target from online network",
+    "feature_std": "spread of features (0 is collapse)",
+    "target_distance": "distance between the two networks",
 }
 SCHEDULES = {"lr", "momentum"}
 HEADLINES = ("J&F-Mean", "mIoU", "PCK@0.1")
-"""Of a probe's scores, those that are charted."""
+"""Scores of a probe that are charted."""
 BINS = 500
-# Losses have their own chart; the others are counts and clocks that the page gives as numbers.
+"""Points of a curve: longer runs are drawn as the range of values in each bin."""
+# Losses have a chart of their own; the others are counts and times, which the page gives as numbers.
 NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
     "step", "rows", "time_s", "eta_s", "step_s", "wait_share_total", "bad_rows", "skipped_steps",
     "clips_read", "pairs_made", "read_mb", "storage_requests", "ray_blocks", "ray_output_mb", "ray_spilled_mb",
@@ -60,7 +61,7 @@ Chart = tuple[str, str]
 
 
 def loss_charts(run: RunFolder) -> list[Chart]:
-    """Total loss, and its parts, raw (faint) and smoothed; none before the first step."""
+    """Return charts of the total loss and of its parts, raw (faint) and smoothed; none before the first step."""
     if not len(run.column("loss")[0]):
         return []
     whole, (axes,) = new_figure(5.6, 3.5)
@@ -74,7 +75,7 @@ def loss_charts(run: RunFolder) -> list[Chart]:
 
 
 def small_charts(run: RunFolder) -> list[Chart]:
-    """A small chart for every other numeric metric."""
+    """Return a small chart for every other numeric metric."""
     charts = []
     for key in (*SMALL, *_other_metrics(run)):
         if not len(run.column(key)[0]):
@@ -89,7 +90,7 @@ def small_charts(run: RunFolder) -> list[Chart]:
 
 
 def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]], measure: str) -> str:
-    """Horizontal bars (label, mean, values by sequence) with a dot for each sequence; the first bar stands out."""
+    """Return horizontal bars (label, mean, values by sequence) and a dot per sequence; the first bar stands out."""
     figure, (axes,) = new_figure(7.4, 0.62 + 0.36 * len(rows))
     number = {"va": "center", "ha": "right", "fontsize": 10, "color": INK}
     for place, (_, mean, values) in enumerate(rows):
@@ -101,12 +102,12 @@ def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]], measure: str
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_xlim(0, 1.18 * max(max([mean, *values]) for _, mean, values in rows))
-    axes.set_xlabel(f"{measure}: all together as a bar and a number, sequences as dots", fontsize=8.5, color=MUTED)
+    axes.set_xlabel(f"{measure}: mean as a bar and a number, each sequence as a dot", fontsize=8.5, color=MUTED)
     return figure_data_uri(figure)
 
 
 def clip_chart(clips: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]], measure: str) -> str:
-    """Horizontal bars by clip, one for each of the first rows (label, value by clip, None where it has none)."""
+    """Return horizontal bars by clip, one for each of the first rows: (label, value by clip, None if it has none)."""
     shown = list(zip(rows, (BLUE, ORANGE, GREEN, PURPLE), strict=False))
     thick = 0.8 / len(shown)
     figure, (axes,) = new_figure(7.4, 0.9 + len(clips) * (0.14 + 0.13 * len(shown)))
@@ -135,7 +136,7 @@ def _charted(key: str, value: object) -> bool:
 
 
 def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]], smooth: bool = True) -> None:
-    """Draws metrics (key, label, colour) raw and smoothed, with the restarts."""
+    """Draw metrics (key, label, colour) raw and smoothed, and a line at each restart."""
     drawn = [np.empty(0)]
     for key, label, colour in lines:
         steps, values = run.column(key)
@@ -152,7 +153,7 @@ def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]], sm
 
 
 def _raw(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, opacity: float) -> None:
-    """Every value as a line; of a long run the range in each of `BINS` bins, so that the page stays small."""
+    """Draw every value as a line; of a long run the range in each of `BINS` bins, so that the page stays small."""
     if len(steps) <= 2 * BINS:
         marker = "." if len(steps) == 1 else None
         axes.plot(steps, values, color=colour, alpha=opacity, linewidth=0.9 if opacity < 1 else 1.7, marker=marker)
@@ -163,7 +164,7 @@ def _raw(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, opacity
 
 
 def _cut_outliers(axes: Axes, values: np.ndarray) -> None:
-    """Cuts off single high values, so that one spike does not flatten the rest."""
+    """Cut off single high values, so that one spike does not flatten the rest."""
     finite = values[np.isfinite(values)]
     if len(finite) < 20:
         return

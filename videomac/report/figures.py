@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# name: (light, dark); the light value stands in the figure and is exchanged in the SVG. Series colours are told apart
-# with the common colour vision deficiencies, and have a contrast of at least 3 to both backgrounds.
+# name: (light, dark). A figure uses the light value, which becomes a CSS variable in the SVG. People with the common
+# colour vision deficiencies can tell the colours of series apart; their contrast to both backgrounds is at least 3.
 INKS = {
     "ink": ("#23262d", "#e4e5e1"),
     "muted": ("#6d7178", "#9a9ea6"),
@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PURPLE = (INKS[name][0] for name in ("blue", "orange", "gre
 
 
 def new_figure(width_in: float, height_in: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A transparent figure and its axes, row by row, in the pages' style."""
+    """Return a transparent figure in the style of the pages, and its axes row by row."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -38,18 +38,18 @@ def new_figure(width_in: float, height_in: float, rows: int = 1, columns: int = 
 
 
 def titled(axes: Axes, title: str, xlabel: str = "") -> None:
-    """Puts a small title at the left, above the axes, and a label below."""
+    """Put a small title above the axes, at the left, and a label below them."""
     axes.set_title(title, loc="left", fontsize=9.5, color=INK, pad=7)
     axes.set_xlabel(xlabel, fontsize=8.5, color=MUTED)
 
 
 def legend(axes: Axes, **place: Any) -> None:
-    """A legend without a frame."""
+    """Add a legend without a frame."""
     axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, handlelength=1.4, **place)
 
 
 def themed_svg(figure: Figure) -> str:
-    """The figure as SVG text, each colour of `INKS` a CSS variable with a light and a dark value."""
+    """Return the figure as SVG text; each colour of `INKS` becomes a CSS variable with a light and a dark value."""
     import matplotlib
 
     stream = io.StringIO()

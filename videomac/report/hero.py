@@ -1,6 +1,6 @@
-"""One wide picture of a run for a README: what it reconstructs, and where its frozen features carry a mask.
+"""One wide picture of a run, for a README: what it reconstructs, and where its frozen features carry a mask.
 
-All lengths in the layout are inches.
+All lengths of the layout are in inches.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ PAIRS, CLIPS, FRAMES = 3, 2, 3
 
 @dataclass(frozen=True)
 class Row:
-    """A row of pictures in groups, with its name at the left, and a heading above where a new block begins."""
+    """A row of pictures in groups, with its name at the left and, if it starts a block, a heading above."""
 
     name: str
     groups: Sequence[Sequence[np.ndarray]]
     heading: str = ""
     captions: Sequence[str] = ()
-    """Below the pictures, one for each."""
+    """One below each picture."""
 
     @property
     def unit(self) -> float:
-        """Height of the pictures, which share the width by their proportions."""
+        """Height of the pictures, which share the width of the row by their proportions."""
         pictures = [picture for group in self.groups for picture in group]
         gaps = GAP * (len(pictures) - len(self.groups)) + GROUP_GAP * (len(self.groups) - 1)
         return (WIDTH - 2 * MARGIN - LABELS - gaps) / sum(p.shape[1] / p.shape[0] for p in pictures)
 
     @property
     def height(self) -> float:
-        """Of the whole row."""
+        """Height of the whole row."""
         return self.unit + HEAD * bool(self.heading) + 0.24 * bool(self.captions) + GAP
 
 
 def hero_picture(run_folder: str, out_png: str) -> str | None:
     """Draw reconstructions and propagated masks of a run into a PNG 1800 pixels wide.
 
-    Returns its path, or None where the run has neither reconstructions nor propagation pictures.
+    Returns its path, or None if the run has neither reconstructions nor pictures of propagation.
 
     Raises:
         StorageError: there is no such folder, or the picture cannot be written.
@@ -72,9 +72,9 @@ def _reconstruction_rows(run: RunFolder) -> list[Row]:
         return []
     arrays = run.pictures[-1][1]
     pairs = range(min(PAIRS, len(arrays["input"])))
-    columns = (("input", "frame"), ("visible", "what is seen"), ("online", "filled in"))
+    columns = (("input", "frame"), ("visible", "visible cells"), ("online", "prediction"))
     groups = [[arrays[key][i, 0] for key, _ in columns] for i in pairs]
-    heading = "Pretraining on unlabelled video: most of each frame is hidden and has to be filled in"
+    heading = "Pretraining on unlabelled video: most of each frame is hidden and has to be predicted"
     return [Row("reconstruction", groups, heading, [text for _ in pairs for _, text in columns])]
 
 

@@ -1,8 +1,8 @@
-"""The frame of every page: one self-contained HTML file, no script, nothing fetched.
+"""The frame of every page: one self-contained HTML file without scripts that fetches nothing.
 
 A page is a template in `templates/` that extends `base.html.j2` and is rendered by `render`; `docs/design/report.md`
-shows how another page (evaluation, sweep, shards) is written on top of it. The frame's Content-Security-Policy forbids
-every request, so a page that is not self-contained shows it as a console error.
+shows how to write another one. The frame's Content-Security-Policy forbids every request, so a page that is not
+self-contained shows an error on the browser's console.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
@@ -29,31 +29,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A table for the macro `ui.table`: numbers stand right-aligned, None is shown as a dash.
-
-    `digits` gives a column's decimals (None: as they are, integers with thousands separators); `signed` are the indices
-    of the columns that show differences, with a plus sign; `strong` those of the rows that are set in bold.
-    """
+    """A table for the macro `ui.table`: columns of numbers are right-aligned, None is shown as a dash."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    """Headings."""
+    rows: Sequence[Sequence[object]]
+    """Values, row by row."""
     digits: Sequence[int | None] | None = None
+    """Decimals of each column; None: integers whole, other numbers with four significant digits."""
     signed: frozenset[int] = frozenset()
+    """Indices of the columns that show differences, with a plus sign."""
     strong: frozenset[int] = frozenset()
+    """Indices of the rows in bold."""
 
     def numeric(self, column: int) -> bool:
-        """Whether every value of the column is a number or missing."""
+        """Return whether every value of the column is a number or missing."""
         return all(row[column] is None or is_number(row[column]) for row in self.rows)
 
     def text(self, row: int, column: int) -> str:
-        """A cell as it is shown."""
+        """Return a value as it is shown."""
+        text = number_text(self.rows[row][column], self.digits[column] if self.digits else None)
+        return f"+{text}" if self._rises(row, column) else text
+
+    def _rises(self, row: int, column: int) -> bool:
         value = self.rows[row][column]
-        sign = "+" if column in self.signed and is_number(value) and value > 0 else ""
-        return sign + number_text(value, self.digits[column] if self.digits else None)
+        return column in self.signed and is_number(value) and value > 0
 
 
-def render(template: str, **context: Any) -> str:
-    """The HTML of `templates/TEMPLATE`; everything in `context` is escaped unless it is `markupsafe.Markup`."""
+def render(template: str, **context: object) -> str:
+    """Return the HTML of `templates/TEMPLATE`; everything in `context` is escaped unless it is `markupsafe.Markup`."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
     return _environment().get_template(template).render(toc=[], version=__version__, now=now, **context)
 
@@ -69,7 +73,7 @@ def write_page(path: str, html: str) -> str:
 
 
 def image_data_uri(image: np.ndarray | Image.Image, format: str = "jpeg") -> str:  # noqa: A002 (PIL's word for it)
-    """A picture (uint8 (H, W, 3) or (H, W), or PIL) as a `data:` URI; `format` jpeg for photographs, png for masks."""
+    """Return a picture (uint8 (H, W, 3) or (H, W), or PIL's) as a `data:` URI: jpeg for photographs, png for masks."""
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     stream = io.BytesIO()
     picture.save(stream, format=format, **({"quality": 90} if format in ("jpeg", "webp") else {"optimize": True}))
@@ -77,9 +81,9 @@ def image_data_uri(image: np.ndarray | Image.Image, format: str = "jpeg") -> str
 
 
 def figure_data_uri(figure: Figure) -> str:
-    """A matplotlib figure as an SVG `data:` URI whose `figures.INKS` colours follow the reader's light or dark scheme.
+    """Return a matplotlib figure as an SVG `data:` URI; its colours follow the reader's light or dark scheme.
 
-    The figure is one made without pyplot (`figures.new_figure`): nothing global is touched or kept.
+    Make the figure with `figures.new_figure`, without pyplot, which would keep it in memory.
     """
     from videomac.report.figures import themed_svg
 

@@ -1,4 +1,4 @@
-"""The page of any folder that this project writes: a run, a sweep, an evaluation."""
+"""The page of any folder that this project writes: of a run, a sweep or an evaluation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from videomac.report.sweep import write_sweep_report
 
 
 def write_report(folder: str) -> str:
-    """Writes `report.html` into a folder, by what its `results.json` holds; returns its path.
+    """Write the page that fits the folder's `results.json` and return its path.
 
-    A folder without results is a run's: one that is going on, or that has stopped.
+    A folder without results belongs to a run that is going on or has stopped.
 
     Raises:
-        StorageError: there is no such folder, or it cannot be written.
+        StorageError: there is no such folder, or the page cannot be written.
     """
     results = Reader(folder).json("results.json") or {}
     if "trials" in results:

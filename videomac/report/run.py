@@ -1,4 +1,4 @@
-"""The page of a pretraining run, made from whatever its folder holds at the moment."""
+"""The page of a pretraining run, from whatever its folder holds at the moment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from videomac.text import duration_text, number_text, origin_text
 
 EVENTS_SHOWN = 100
 COUNTED_EVENTS = {"bad_row"}
-"""Too many to be listed one by one: `summary.counts` has them by reason."""
+"""Not listed one by one because there may be many: `summary.counts` has them by reason."""
 
 
 def write_run_report(run_folder: str) -> str:
-    """Writes `report.html` into a run's folder (local or URL), finished or not; returns its path.
+    """Write `report.html` into the folder of a run (local or URL), finished or not, and return its path.
 
     Raises:
-        StorageError: there is no such folder, or it cannot be written.
+        StorageError: there is no such folder, or the page cannot be written.
     """
     run = read_run(run_folder)
     html = render("run.html.j2", **_context(run))
@@ -59,7 +59,7 @@ def _context(run: RunFolder) -> dict[str, Any]:
 
 
 def _pretrain_config(run: RunFolder) -> dict[str, Any]:
-    """The pretraining section, which is the whole file unless the run is a quickstart's."""
+    """The pretraining section, which is the whole file unless the run belongs to a quickstart."""
     config = run.config or {}
     return config.get("pretrain", config)
 
@@ -72,11 +72,9 @@ def _value(run: RunFolder, dotted: str) -> Any:
 
 
 def _stopped(run: RunFolder) -> str | None:
-    """Why the run ended early, if nobody has begun it again since."""
+    """Why the run ended early; None if it has restarted since."""
     ends = [event for event in run.events if event.get("event") in ("attempt", "stopped")]
-    return (
-        str(ends[-1].get("message", "no reason was written down")) if ends and ends[-1]["event"] == "stopped" else None
-    )
+    return str(ends[-1].get("message", "no reason given")) if ends and ends[-1]["event"] == "stopped" else None
 
 
 def _state(run: RunFolder) -> str:
@@ -84,7 +82,7 @@ def _state(run: RunFolder) -> str:
     if _stopped(run):
         return f"stopped at step {number_text(step)}"
     if step is None:
-        return "no step yet"
+        return "no steps yet"
     if left == 0 or (steps and step >= steps):
         return "finished"
     whole = f" of {number_text(steps)}" if steps else ""
@@ -94,13 +92,13 @@ def _state(run: RunFolder) -> str:
 def _lead(run: RunFolder) -> str:
     name, ratio = _value(run, "model.encoder.name"), _value(run, "model.mask_ratio")
     if name is None:
-        return "The run has left no configuration yet."
+        return "The run has not written its configuration yet."
     size, batch = _value(run, "data.image_size") or ["?", "?"], _value(run, "train.batch_size")
     seconds = run.manifest.get("seconds") if run.manifest else None
     video = f"{duration_text(float(seconds))} of video" if seconds else "video"
     return (
-        f"{name}, pretrained on {video} without labels: pairs of frames of {size[0]} x {size[1]} px, {ratio:.0%} of "
-        f"their cells hidden, {batch} pairs in a step."
+        f"{name}, pretrained on {video} without labels: pairs of frames at {size[0]} x {size[1]} px with {ratio:.0%} "
+        f"of their cells hidden, {batch} pairs in a step."
     )
 
 
@@ -124,7 +122,7 @@ def _training_tiles(run: RunFolder) -> list[tuple[str, ...]]:
     if len(pairs_per_s):
         tiles.append((number_text(float(np.median(pairs_per_s)), 1), "pairs per second"))
     if wait is not None:
-        tiles.append((f"{wait:.1%}", "of the time waiting for data"))
+        tiles.append((f"{wait:.1%}", "of the time spent waiting for data"))
     return tiles
 
 
@@ -149,8 +147,8 @@ def _stages_table(run: RunFolder) -> Table:
     latest, first = run.results.stages_s, run.results.first_stages_s
     rows: list[Sequence[Any]] = [[name, first.get(name, seconds), seconds] for name, seconds in latest.items()]
     if rows:
-        rows.append(["together", sum(row[1] for row in rows), sum(row[2] for row in rows)])
-    columns = ["stage", "seconds, done anew", "seconds, this time"]
+        rows.append(["total", sum(row[1] for row in rows), sum(row[2] for row in rows)])
+    columns = ["stage", "seconds, first time", "seconds, this time"]
     if latest == first:
         columns, rows = ["stage", "seconds"], [row[:2] for row in rows]
     return Table(columns, rows, digits=(None, 1, 1), strong=frozenset({len(rows) - 1}))

@@ -1,4 +1,4 @@
-"""What a run came to in numbers: for `results.json` of the whole line and for the tables of its page."""
+"""The numbers of a run, for the `results.json` of a quickstart and for the tables of the run's page."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ DATA_PATH = {
     "pairs_made": "pairs made",
     "read_mb": "MiB of clips read",
     "storage_requests": "requests to the storage",
-    "storage_retries": "requests tried again",
+    "storage_retries": "requests repeated",
     "ray_blocks": "blocks through Ray Data (worker 0)",
     "ray_output_mb": "MiB through Ray Data (worker 0)",
     "ray_spilled_mb": "MiB that Ray Data spilled to disk (worker 0)",
 }
-"""Metrics of the data path, counted since the run was last begun."""
+"""Metrics of the data path, which count from the start of the newest attempt."""
 
 
 def ms_per_pair(run: RunFolder) -> dict[str, float]:
-    """Wall milliseconds that a pair takes, all workers side by side, and how they divide; empty before the first step.
+    """Return the wall milliseconds of a pair, with all workers side by side, and how they divide.
 
-    The median over the logged steps; waiting is the share of the whole attempt after its first step.
+    The total is the median over the logged steps; the share of waiting is that of the newest attempt after its first
+    step. Empty before the first step.
     """
     steps, pairs_per_s = run.column("pairs_per_s")
     if not len(steps) or np.median(pairs_per_s) <= 0:
@@ -58,7 +59,7 @@ def ms_per_pair(run: RunFolder) -> dict[str, float]:
 
 
 def counts(run: RunFolder) -> dict[str, int]:
-    """What was read, used, bad (by reason) and begun again, by name."""
+    """Return by name how much was read and used, how much was bad and why, and how often the run restarted."""
     counted: dict[str, int] = {}
     if run.manifest:
         counted |= {f"clips in the {split} split": n for split, n in run.manifest.get("samples", {}).items() if n}

@@ -80,7 +80,7 @@ def _tiles(sweep: Results, scored: Sequence[Trial]) -> list[tuple[str, ...]]:
     if values:
         tiles.append((number_text(max(values), 3), f"best {sweep.metric}", "good"))
         tiles.append((number_text(max(values) - min(values), 3), "between the best and the worst"))
-    return [*tiles, (str(len(sweep.trials)), "trials"), (duration_text(seconds), "all trials together")]
+    return [*tiles, (str(len(sweep.trials)), "trials"), (duration_text(seconds), "for all trials")]
 
 
 def _table(sweep: Results, keys: Sequence[str]) -> Table:

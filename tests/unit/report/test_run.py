@@ -36,7 +36,7 @@ def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
     html = page_of(make_run())
     for expected in (
         "finished", "convnextv2_atto", "0.710", "+0.150", "blackswan", "online network", "target network",
-        "true mean and\nvariance of the cell undo the normalisation", "together", "288.6", "of that waiting for data",
+        "the pictures undo this with the true mean and variance", "total", "288.6", "of that waiting for data",
         "pairs not read: no pair", "2023-11-14\u00a022:15:20", "mask_ratio: 0.75", "abc123abc123",
     ):  # fmt: skip
         assert expected in html, expected
@@ -46,10 +46,10 @@ def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
 @pytest.mark.parametrize(
     ("part", "says"),
     [
-        ("config.yaml", "config.yaml is not there"),
-        ("events.jsonl", "events.jsonl is not there"),
+        ("config.yaml", "config.yaml is missing"),
+        ("events.jsonl", "events.jsonl is missing"),
         ("pictures/step_0000100.npz pictures/step_0000200.npz", "No reconstructions yet"),
-        ("results.json", "Stage times come with results.json"),
+        ("results.json", "No times of stages: results.json is missing"),
         ("evaluation/results.json", "Not scored yet"),
         ("export/card.json", "Nothing exported yet"),
     ],
@@ -64,8 +64,8 @@ def test_a_part_that_is_not_there_is_named(make_run: Callable[[], Path], part: s
 
 def test_an_empty_folder_gives_a_page_and_no_folder_an_error(tmp_path: Path) -> None:
     html = page_of(tmp_path)
-    assert "no step yet" in html
-    assert "metrics.jsonl is not there" in html
+    assert "no steps yet" in html
+    assert "metrics.jsonl is missing" in html
     with pytest.raises(StorageError, match="no such folder"):
         write_run_report(str(tmp_path / "absent"))
 
@@ -79,11 +79,11 @@ def test_a_running_run_says_where_it_is(make_run: Callable[[], Path]) -> None:
     html = page_of(folder)
     assert "step 100 of 200" in html
     assert "1 min 50 s left" in html
-    assert "Could not be read" not in html, "the line that is being written is no mistake"
+    assert "Cannot be read" not in html, "a line that is still being written is not a mistake"
 
 
 @pytest.mark.usefixtures("without_charts")
-def test_a_stopped_run_says_why_until_it_is_begun_again(make_run: Callable[[], Path]) -> None:
+def test_a_stopped_run_says_why_until_it_is_restarted(make_run: Callable[[], Path]) -> None:
     folder = make_run()
     with (folder / "events.jsonl").open("a") as file:
         file.write('{"event": "stopped", "step": 200, "message": "loss is nan at step 201"}\n')
@@ -103,7 +103,7 @@ def test_damage_is_named_and_the_rest_is_shown(make_run: Callable[[], Path]) -> 
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5\n')
     html = page_of(folder)
-    assert html.count("Could not be read") == 3
+    assert html.count("Cannot be read") == 3
     assert "metrics.jsonl: line 41 is no JSON object" in html
     assert "After step 100." in html
     assert "loss at step 200" in html
@@ -117,7 +117,7 @@ def test_nothing_in_a_run_folder_is_unpickled(make_run: Callable[[], Path]) -> N
     assert "Object arrays cannot be loaded" in page_of(folder)
 
 
-def test_of_a_step_done_again_the_last_line_counts(tmp_path: Path) -> None:
+def test_the_last_line_of_a_repeated_step_counts(tmp_path: Path) -> None:
     lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 9.0}, {"step": 2, "loss": 2.0}, {"step": 3, "loss": None}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     steps, losses = read_run(str(tmp_path)).column("loss")
