@@ -11,6 +11,7 @@ import math
 import os
 
 import pydantic
+import ray
 from ray import tune
 from rich.console import Console
 from rich.table import Table
@@ -50,18 +51,24 @@ def run_sweep(config: Tune) -> Results:
     return results
 
 
-def train_and_score(values: Values, training: Pretrain, evaluation: Evaluate, folder: str) -> None:
-    """Run one trial: train with `values`, export, score, and report all scores to Ray Tune.
-
-    Where the trial probes its checkpoints, the one that scored best is exported, and its score is reported as `probe`.
+def train_and_score(values: Values, settings: ray.ObjectRef, folder: str) -> None:
+    """Run one trial, as Ray Tune calls it.
 
     Args:
         values: what this trial tries.
-        training: what every trial starts from.
-        evaluation: how its export is scored; the places are the trial's own.
+        settings: what every trial starts from (`Pretrain`) and how it is scored (`Evaluate`), in Ray's object store.
         folder: the driver's working folder, below which relative paths lie.
     """
     enter(folder)
+    training, evaluation = ray.get(settings)
+    run_trial(values, training, evaluation)
+
+
+def run_trial(values: Values, training: Pretrain, evaluation: Evaluate) -> None:
+    """Train with `values`, export, score, and report all scores to Ray Tune.
+
+    Where the trial probes its checkpoints, the one that scored best is exported, and its score is reported as `probe`.
+    """
     name = tune.get_context().get_trial_id() or "trial"
     trial = training.with_values(**values, **{"run.name": name})
     place = f"{trial.run.storage}/{name}"
@@ -72,7 +79,9 @@ def train_and_score(values: Values, training: Pretrain, evaluation: Evaluate, fo
 
 def _tuner(config: Tune, url: str) -> tune.Tuner:
     # Constants ride along in a partial: what stands in `param_space` ends up in directory names.
-    trial = functools.partial(train_and_score, training=config.pretrain, evaluation=config.evaluate, folder=os.getcwd())
+    # The configuration, which may hold secrets, is in Ray's object store, because Tune writes down what it is given.
+    settings = ray.put((config.pretrain, config.evaluate))
+    trial = functools.partial(train_and_score, settings=settings, folder=os.getcwd())
     trainable = tune.with_resources(trial, {"cpu": TRIAL_CPUS})
     if tune.Tuner.can_restore(f"{url}/tune"):
         print(f"{config.folder}: resuming the sweep; finished trials are kept", flush=True)

@@ -34,7 +34,7 @@ def reported(monkeypatch, tmp_path, settings):
     (tmp_path / "one/trials/t1").mkdir(parents=True)
 
     def trial():
-        tune.train_and_score({"model.mask_ratio": 0.5}, settings.pretrain, settings.evaluate, str(tmp_path))
+        tune.run_trial({"model.mask_ratio": 0.5}, settings.pretrain, settings.evaluate)
         return told
 
     return trial
