@@ -33,11 +33,14 @@ from synthetic import plan_probe, synthetic_index
 from shards.build import build_shards, write_manifest
 from videomac import config
 from videomac.data import index
-from videomac.data.manifest import load_manifest
-from videomac.data.pairs import Recipe, Slot, cells_and_seed, make_pairs, recipe_of
-from videomac.data.plan import Plan
+from videomac.data.manifest import load_manifest, open_storage
+from videomac.data.pairs import Slot, cells_and_seed, make_pairs
+from videomac.data.plan import Plan, read_plan
+from videomac.data.recipe import Recipe, recipe_of
 from videomac.data.sample import Sample
-from videomac.distributed.data.stream import BatchStream, batches
+from videomac.data.spans import micro_steps
+from videomac.distributed.data.decoding import Decoding
+from videomac.distributed.data.stream import BatchStream
 from videomac.facts.provenance import provenance
 from videomac.facts.shipped import SAMPLES
 from videomac.storage.storage import Storage
@@ -75,6 +78,18 @@ def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
     return config.validate(config.Pretrain, tree, "benchmark").with_values(**dotted)
 
 
+def recipe_for(settings: config.Pretrain) -> Recipe:
+    """What the rows of a run depend on."""
+    return recipe_of(settings.data, settings.model, settings.run.seed)
+
+
+def open_stream(settings: config.Pretrain, plan: Plan, rows: int) -> BatchStream:
+    """The first `rows` rows of the plan as batches of one worker."""
+    per_open = settings.data.pairs_per_open
+    spans = micro_steps(0, rows, batch_size=ROWS, micro_batch=ROWS, pairs_per_open=per_open, rank=0, world=1)
+    return BatchStream(Decoding(plan, recipe_for(settings), ROWS), spans)
+
+
 # ---- ours and theirs ------------------------------------------------------------------------------------------------
 
 
@@ -93,8 +108,8 @@ class Ours:
     """Batches through the plan, Ray Data's actors and their decoding processes."""
 
     def __init__(self, settings: config.Pretrain, most_rows: int) -> None:
-        self.plan = Plan.open(settings.data, 0)
-        self.stream: BatchStream = batches(settings, self.plan, 0, most_rows, 0, 1)
+        self.plan = read_plan(settings.data, 0)
+        self.stream = open_stream(settings, self.plan, most_rows)
         next(self.stream)
 
     def pairs_per_s(self, rows: int) -> float:
@@ -129,9 +144,9 @@ class Theirs:
     """torch DataLoader over webdataset, the tars repeated without end."""
 
     def __init__(self, settings: config.Pretrain) -> None:
-        storage = Plan.open(settings.data, 0).storage
+        storage, _ = open_storage(settings.data.manifest, None)
         tars = [storage.url(entry.name) for entry in storage.list() if entry.name.endswith(".tar")]
-        pairs = WebdatasetPairs(recipe_of(settings))
+        pairs = WebdatasetPairs(recipe_for(settings))
         wds: Any = webdataset
         dataset = wds.DataPipeline(
             wds.ResampledShards(tars), wds.tarfile_to_samples(), pairs, wds.batched(ROWS, collation_fn=list)
@@ -223,7 +238,7 @@ def border_pause(manifest: str) -> tuple[float, float]:
     """
     per_window = 30
     settings = settings_for(manifest, **{"data.window_blocks": per_window})
-    stream = batches(settings, Plan.open(settings.data, 0), 0, 3 * per_window * ROWS, 0, 1)
+    stream = open_stream(settings, read_plan(settings.data, 0), 3 * per_window * ROWS)
     waits = []
     for _ in range(3 * per_window):
         before = stream.wait_s

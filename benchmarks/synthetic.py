@@ -67,15 +67,17 @@ PLAN_PROBE = r"""
 import json, re, sys, time
 import numpy as np
 from videomac import config
-from videomac.data.plan import Plan
+from videomac.data.plan import OpenPlan, read_plan
 def peak(): return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
 base = peak()
 data = config.validate(config.Data, {"manifest": sys.argv[1]}, "probe")
-begin = time.perf_counter(); plan = Plan.open(data, 0); plan.rows(0, 1); start_s = time.perf_counter() - begin
-begin = time.perf_counter(); plan.rows(0, 10_000); row_ms = (time.perf_counter() - begin) / 10
+begin = time.perf_counter()
+plan = read_plan(data, 0); rows = OpenPlan(plan); rows.openings(0, 1)
+start_s = time.perf_counter() - begin
+begin = time.perf_counter(); rows.openings(0, 10_000); row_ms = (time.perf_counter() - begin) / 10
 jumps = []
 for g in np.random.default_rng(0).integers(0, 3 * plan.rows_per_epoch, 5).tolist():
-    begin = time.perf_counter(); plan.rows(g, g + 1); jumps.append(time.perf_counter() - begin)
+    begin = time.perf_counter(); rows.openings(g, g + 1); jumps.append(time.perf_counter() - begin)
 print(json.dumps({"start_s": start_s, "row_ms": row_ms, "jump_s": max(jumps), "memory_mb": peak() - base}))
 """
 

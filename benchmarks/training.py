@@ -68,7 +68,7 @@ class Repeated(Iterator[Batch]):
         rng, rows, size = np.random.default_rng(0), settings.train.micro_batch, settings.data.image_size[0]
         cells = (size // settings.model.cell) ** 2
         keep = int(cells * (1 - settings.model.mask_ratio))
-        self.counters, self.decoder_pids, self.verdicts = collections.Counter(), set(), {}
+        self.counters, self.decoder_pids, self.known_bad = collections.Counter(), set(), {}
         self._batch = Batch.collate(
             {
                 "frames": rng.integers(0, 256, (rows, 2, size, size, 3), np.uint8),

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from videomac.config import Data, Shards, validate
+from videomac.config import Data, Model, Shards, validate
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
 from videomac.data.manifest import Manifest, load_manifest
-from videomac.data.pairs import Recipe
-from videomac.data.plan import Plan
+from videomac.data.plan import read_plan
+from videomac.data.recipe import recipe_of
 from videomac.data.status import Code
-from videomac.facts.grid import grid_of, visible_count
 from videomac.report.page import Table, image_data_uri, render, write_page
 from videomac.text import duration_text
 
-CELL = 32
-MASK_RATIO = 0.75
+MODEL = Model()
+"""Cells and mask ratio as in training by default."""
+CELL = MODEL.cell
 HIDDEN_SHADE = 0.25
 """Hidden cells keep this share of their brightness."""
 
@@ -70,11 +70,10 @@ def _drawn_pairs(config: Shards, manifest: Manifest) -> list[tuple[str, list[tup
     split = "train" if manifest.samples.get("train") else "val"
     tree = {"manifest": config.manifest, "storage_options": config.storage_options}
     data = validate(Data, tree, origin="show-shards")
-    plan = Plan.open(data, config.seed, split)
-    rows, columns = grid_of(*data.image_size, CELL)
-    recipe = Recipe(data, config.seed, rows * columns, visible_count(rows * columns, MASK_RATIO))
+    plan = read_plan(data, config.seed, split)
+    recipe = recipe_of(data, MODEL, config.seed)
     batches = iterate(plan, recipe, 0, config.pairs, data.pairs_per_open, isolated=True)
-    return [shown for batch in batches for shown in _shown(batch, columns)]
+    return [shown for batch in batches for shown in _shown(batch, data.image_size[1] // CELL)]
 
 
 def _shown(batch: Batch, columns: int) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from videomac.config import Data, Shards, validate
+from videomac.config import Augment, Bounds, Shards
 from videomac.data.index import NAME, Index
 from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
+from videomac.data.recipe import Recipe
 from videomac.data.row_maker import DECODER
 from videomac.data.sample import SAMPLE_COLUMNS, Sample
 from videomac.data.status import BadClip, Code
@@ -79,10 +79,10 @@ def _local_problems(folder: Storage, file: str, shard: Shard, rows: Sequence[dic
     if (len(rows), sum(row.pop("frames") for row in rows)) != (shard.samples, shard.frames):
         return [f"{shard.name}: counts of index and manifest differ"]
     problems = member_names(folder.url(file))
-    samples = [Sample(**row) for row in rows]
+    samples = [Sample.from_row(row) for row in rows]
     for sample in samples:
         try:
-            folder.read(file, sample.offset, sample.size, check_sha256(sample.sha256))
+            folder.read(file, sample.offset, sample.size_bytes, check_sha256(sample.sha256))
         except StorageError:
             problems.append(f"{shard.name}: {sample.key}: bytes at {sample.offset} are not what the index says")
     if samples and not problems:
@@ -91,12 +91,23 @@ def _local_problems(folder: Storage, file: str, shard: Shard, rows: Sequence[dic
 
 
 def _decoding_problems(folder: Storage, file: str, sample: Sample) -> list[str]:
-    tree = {"manifest": "", "image_size": [32, 32], "gap_s": [0.0, sample.duration]}
-    data = validate(Data, tree, origin="verify-shards")
-    child = Child(DECODER, {"data": data.model_dump(mode="json"), "seed": 0, "cells": 4, "keep": 1})
-    header = {"key": sample.key, "sample": dataclasses.asdict(sample), "slots": [(0, 0, 1)]}
+    recipe = Recipe(
+        seed=0,
+        cell_count=4,
+        visible_count=1,
+        image_size=(32, 32),
+        pair_sampling="uniform",
+        gap_s=(0.0, sample.duration_s),
+        augment=Augment(),
+        downscale_first=True,
+        decoder="pyav",
+        bounds=Bounds(),
+    )
+    child = Child(DECODER, recipe.to_plain())
+    header = {"key": sample.key, "sample": sample._asdict(), "slots": [(0, 0, 1)]}
     try:
-        answer, _ = child.call(header, folder.read(file, sample.offset, sample.size), data.bounds.decode_timeout_s)
+        content = folder.read(file, sample.offset, sample.size_bytes)
+        answer, _ = child.call(header, content, recipe.bounds.decode_timeout_s)
         code = Code(answer["codes"][0])
     except BadClip as bad:
         code = bad.code

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.unit.data.material import recipe_for
 from videomac import config
 from videomac.pretrain import checkpoint
 from videomac.pretrain.resume import check_resumable
@@ -65,10 +66,9 @@ def read_lines(path: Path | str) -> list[dict]:
 
 def rows_from(settings: config.Pretrain, start: int, stop: int, batch_rows: int):
     from videomac.data.in_process import iterate
-    from videomac.data.pairs import recipe_of
-    from videomac.data.plan import Plan
+    from videomac.data.plan import read_plan
 
-    return iterate(Plan.open(settings.data, settings.run.seed), recipe_of(settings), start, stop, batch_rows)
+    return iterate(read_plan(settings.data, settings.run.seed), recipe_for(settings), start, stop, batch_rows)
 
 
 def test_manifest_and_index_give_the_same_rows(old, expected):
@@ -84,10 +84,10 @@ def test_manifest_and_index_give_the_same_rows(old, expected):
 
 def test_a_checkpoint_goes_on_with_the_same_losses(old, expected):
     from videomac.data.clip import decoder_version
-    from videomac.data.plan import Plan
+    from videomac.data.plan import read_plan
 
     settings = config.load(config.Pretrain, f"{INTERRUPTED}/config.yaml", ["data.allow_decoder_change=true"])
-    plan = Plan.open(settings.data, settings.run.seed)
+    plan = read_plan(settings.data, settings.run.seed)
     state = build_state(settings, derive_extent(settings, plan.rows_per_epoch, world=1), torch.device("cpu"))
     torch.manual_seed(1)  # whatever a new state holds is replaced
 

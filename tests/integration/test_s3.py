@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from tests.integration.s3_faults import FAULTS, FaultProxy, host_of
-from tests.unit.data.material import pretrain_settings, write_index, write_shards, write_video
+from tests.unit.data.material import pretrain_settings, recipe_for, write_index, write_shards, write_video
 from videomac.data.in_process import iterate
-from videomac.data.pairs import recipe_of
-from videomac.data.plan import Plan
+from videomac.data.plan import read_plan
 from videomac.data.reader import Reader
 from videomac.data.sample import Sample
 from videomac.errors import StorageError
@@ -139,7 +138,7 @@ def remote_shards(client, tmp_path_factory):
 def open_remote(url, endpoint, **dotted):
     values = {f"data.storage_options.{name}": value for name, value in OPTIONS.items()}
     settings = pretrain_settings(url, **{**values, "data.storage_options.endpoint_url": endpoint, **dotted})
-    return settings, Plan.open(settings.data, 0)
+    return settings, read_plan(settings.data, 0)
 
 
 def test_rows_from_a_faulty_store_are_those_of_the_disk(proxy, remote_shards):
@@ -147,8 +146,8 @@ def test_rows_from_a_faulty_store_are_those_of_the_disk(proxy, remote_shards):
     near = pretrain_settings(local)
     proxy.share, proxy.kinds = 0.3, tuple(kind for kind in FAULTS if kind not in ("denied", "drip"))
     far, plan = open_remote(url, proxy.url, **{"data.io_attempt_s": 0.5})
-    here = iterate(Plan.open(near.data, 0), recipe_of(near), 0, 32, 8)
-    there = iterate(plan, recipe_of(far), 0, 32, 8)
+    here = iterate(read_plan(near.data, 0), recipe_for(near), 0, 32, 8)
+    there = iterate(plan, recipe_for(far), 0, 32, 8)
     for one, other in zip(here, there, strict=True):
         assert one.frames_b2hwc.equal(other.frames_b2hwc)
         assert one.keys == other.keys
@@ -178,7 +177,7 @@ def test_start_up_fails_at_once_with_a_line_that_says_what_to_set(proxy, remote_
     Storage("s3://data", OPTIONS)  # imports are not part of the time
     begin = time.thread_time()
     with pytest.raises(StorageError, match=message) as error:
-        Plan.open(settings.data, 0)
+        read_plan(settings.data, 0)
     assert time.thread_time() - begin < 2.0
     assert proxy.requests <= 2, "asked once (s3fs asks HEAD where a GET finds nothing)"
     assert "attempts" not in str(error.value), "unretried"

@@ -14,13 +14,12 @@ from shards.build import build_shards
 from shards.index import index_shards
 from shards.show import show_shards
 from shards.verify import verify_shards
-from tests.unit.data.material import build_settings, pretrain_settings, write_video
+from tests.unit.data.material import build_settings, pretrain_settings, recipe_for, write_video
 from tests.unit.pretrain.conftest import make_settings
 from videomac import config
 from videomac.data.in_process import iterate
 from videomac.data.manifest import load_manifest
-from videomac.data.pairs import recipe_of
-from videomac.data.plan import Plan
+from videomac.data.plan import read_plan
 from videomac.errors import ConfigError, DataError
 from videomac.pretrain.setup import build_state, derive_extent
 from videomac.pretrain.step import train_step
@@ -54,7 +53,7 @@ def rows_of(folder):
 
 def first_batch(manifest, **dotted):
     run = pretrain_settings(str(manifest), **dotted)
-    return next(iterate(Plan.open(run.data, 0), recipe_of(run), 0, 8, 8))
+    return next(iterate(read_plan(run.data, 0), recipe_for(run), 0, 8, 8))
 
 
 def test_a_pile_becomes_shards_and_every_dropped_source_is_named(ray_cluster, pile, tmp_path):
@@ -109,9 +108,9 @@ def test_a_davis_folder_becomes_shards_and_trains(ray_cluster, sample_davis, tmp
 def trained(manifest, steps):
     """Return a small network after its first steps on the rows of these shards."""
     run = make_settings(data__manifest=str(manifest), data__gap_s=[0.1, 0.3])
-    plan = Plan.open(run.data, 0)
+    plan = read_plan(run.data, 0)
     state = build_state(run, derive_extent(run, plan.rows_per_epoch, 1), torch.device("cpu"))
-    batches = iterate(plan, recipe_of(run), 0, steps * run.train.batch_size, run.train.micro_batch)
+    batches = iterate(plan, recipe_for(run), 0, steps * run.train.batch_size, run.train.micro_batch)
     assert all(0 < train_step(state, batches).loss < 5 for _ in range(steps))
     return state
 

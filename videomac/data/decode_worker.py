@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from videomac.config import Data, validate
 from videomac.data import clip
-from videomac.data.pairs import Recipe, Slot, make_pairs
+from videomac.data.pairs import Slot, make_pairs
+from videomac.data.recipe import Recipe
 from videomac.data.sample import Sample
 from videomac.data.subprocess_worker import Handler
 from videomac.storage.entries import Content
@@ -14,11 +15,8 @@ from videomac.storage.entries import Content
 
 def decoder(setup: dict[str, Any]) -> Handler:
     """What the child process runs: the pairs of one opened clip."""
-    recipe = Recipe(
-        data=validate(Data, setup["data"], origin="decoder"),
-        **{name: setup[name] for name in ("seed", "cells", "keep")},
-    )
-    clip.decoder_version(recipe.data.decoder)
+    recipe = Recipe.from_json(json.dumps(setup), origin="the decoding process")
+    clip.decoder_version(recipe.decoder)
 
     def handle(header: dict[str, Any], content: Content) -> tuple[dict[str, Any], Any]:
         slots = [Slot(*values) for values in header["slots"]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from videomac.data.batch import Batch
-from videomac.data.pairs import Recipe
 from videomac.data.plan import Plan
+from videomac.data.recipe import Recipe
 from videomac.data.row_maker import RowMaker
 from videomac.data.spans import Span
 

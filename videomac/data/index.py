@@ -11,7 +11,7 @@ import concurrent.futures
 import io
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class Index:
                 "they are of two builds: build the shards anew"
             )
 
-    def scan(self, columns: list[str]) -> Iterator[pa.Table]:
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some columns of every row group in order; over a network some are read ahead, else one is in memory."""
         threads = SCAN_THREADS if self._storage.remote else 1
         own = threading.local()
@@ -124,7 +124,7 @@ class Index:
             while ahead:
                 yield ahead.popleft().result()
 
-    def shard_rows(self, shard: int, columns: list[str]) -> pa.Table:
+    def shard_rows(self, shard: int, columns: Sequence[str]) -> pa.Table:
         """Some columns of one shard's samples."""
         start, stop = self.shard_starts[shard], self.shard_starts[shard + 1]
         group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
@@ -132,7 +132,7 @@ class Index:
         # A slice would keep the whole row group in memory; `take` copies the shard's rows.
         return self._read_group(group, columns).take(np.arange(offset, offset + int(stop - start)))
 
-    def _read_group(self, group: int, columns: list[str]) -> pa.Table:
+    def _read_group(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Keeps the newest few: shards of one window often share a row group, a small index has only one."""
         wanted = group, tuple(columns)
         if wanted not in self._recent:
@@ -146,10 +146,10 @@ class Index:
         file = pa.PythonFile(_RangeFile(self._storage, self._info.bytes, self._footer), mode="r")
         return pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True, pre_buffer=True)
 
-    def _load_group(self, parquet: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
+    def _load_group(self, parquet: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.Table:
         def attempt() -> pa.Table:
             try:
-                return parquet.read_row_group(group, columns=columns, use_threads=False)
+                return parquet.read_row_group(group, columns=list(columns), use_threads=False)
             except (pa.ArrowInvalid, OSError) as error:
                 # Arrow wraps the store's own exception; a page whose checksum differs looks the same from here.
                 raise Damaged(f"row group {group} of the index: {error}") from error

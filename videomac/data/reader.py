@@ -36,7 +36,7 @@ def requests_for(samples: Sequence[Sample]) -> list[Request]:
     unique = {(sample.shard, sample.offset): sample for sample in samples}
     for (shard, offset), sample in sorted(unique.items()):
         last = requests[-1] if requests else None
-        end = offset + sample.size
+        end = offset + sample.size_bytes
         if (
             last is not None
             and last.shard == shard
@@ -77,10 +77,10 @@ class Reader:
         places: set[Place] = set()
         size = 0
         for sample in samples:
-            cost = 0 if (sample.shard, sample.offset) in places else sample.size
+            cost = 0 if (sample.shard, sample.offset) in places else sample.size_bytes
             if part and size + cost > self._ahead_bytes // 2:
                 yield part
-                part, places, size, cost = [], set(), 0, sample.size
+                part, places, size, cost = [], set(), 0, sample.size_bytes
             part.append(sample)
             places.add((sample.shard, sample.offset))
             size += cost
@@ -93,7 +93,7 @@ class Reader:
     def _fetch(self, request: Request) -> dict[Place, memoryview]:
         def piece(content: bytes, sample: Sample) -> memoryview:
             start = sample.offset - request.start
-            return memoryview(content)[start : start + sample.size]
+            return memoryview(content)[start : start + sample.size_bytes]
 
         def check(content: bytes) -> None:
             for sample in request.samples:

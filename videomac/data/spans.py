@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
 
 from videomac.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """Rows of one micro-batch: `count` rows of the plan from g, then pad rows up to `size`."""
+    """Rows of one micro-batch: `count` rows of the plan from g on, then pad rows up to `micro_batch`."""
 
     g: int
     count: int
-    size: int
+    micro_batch: int
+
+    @classmethod
+    def from_block(cls, block: Mapping[str, np.ndarray]) -> list[Span]:
+        """Return the spans of a block of Ray Data: one column for each field."""
+        columns = (block[field.name].tolist() for field in dataclasses.fields(cls))
+        return [cls(*values) for values in zip(*columns, strict=True)]
 
 
 def micro_steps(
     start_g: int, stop_g: int, *, batch_size: int, micro_batch: int, pairs_per_open: int, rank: int, world: int
 ) -> list[Span]:
-    """The spans of one rank in order: the same number for every rank.
+    """Return the spans of one rank in order: equally many for every rank.
 
     Raises:
         ConfigError: `start_g` splits an opening of a clip.
@@ -27,7 +36,7 @@ def micro_steps(
     if start_g % pairs_per_open:
         raise ConfigError(
             f"data.pairs_per_open: {pairs_per_open} does not divide the data position {start_g} of the "
-            "checkpoint; resume with the value that the run began with"
+            "checkpoint; resume with the value that the run started with"
         )
     spans = []
     for step_g in range(start_g, stop_g, batch_size):

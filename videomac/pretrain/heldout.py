@@ -8,8 +8,8 @@ import torch.distributed as dist
 from videomac.config import Pretrain
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
-from videomac.data.pairs import recipe_of
-from videomac.data.plan import Plan
+from videomac.data.plan import read_plan
+from videomac.data.recipe import recipe_of
 from videomac.errors import DataError
 from videomac.pretrain.losses import pair_errors
 from videomac.pretrain.model import normalise_frames
@@ -50,13 +50,14 @@ class HeldOut:
         openings = -(-settings.log.held_out_pairs // per_open)
         begin, end = (openings * share // self._world * per_open for share in (self._rank, self._rank + 1))
         try:
-            plan = Plan.open(settings.data, settings.run.seed, split="val")
+            plan = read_plan(settings.data, settings.run.seed, split="val")
         except DataError as error:
             raise DataError(
                 f"{error}: log.held_out_every_steps needs clips of split val; build shards with some, or set it to 0"
             ) from error
         rows = min(settings.train.micro_batch, max(end - begin, 1))
-        return list(iterate(plan, recipe_of(settings), begin, end, rows, isolated=True))
+        recipe = recipe_of(settings.data, settings.model, settings.run.seed)
+        return list(iterate(plan, recipe, begin, end, rows, isolated=True))
 
 
 @torch.no_grad()

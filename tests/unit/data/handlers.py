@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -42,14 +43,19 @@ def crashing_decoder(setup: dict[str, Any]):
     return wrapped
 
 
+def openings_file(seed: int) -> pathlib.Path:
+    """Where `counting_decoder` counts: its recipe holds nothing else by which two tests could be told apart."""
+    return pathlib.Path(tempfile.gettempdir()) / f"videomac-openings-{seed}"
+
+
 def counting_decoder(setup: dict[str, Any]):
-    """The real decoder; adds a byte to a file beside the manifest for every opened clip."""
+    """The real decoder; adds a byte to the run's `openings_file` for every opened clip."""
     from videomac.data import decode_worker as isolated
 
     handle = isolated.decoder(setup)
 
     def wrapped(header: dict[str, Any], content: bytes):
-        with open(setup["data"]["manifest"] + ".count", "ab") as file:
+        with openings_file(setup["seed"]).open("ab") as file:
             file.write(b".")
         return handle(header, content)
 

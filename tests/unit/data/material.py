@@ -13,6 +13,7 @@ import numpy as np
 from videomac import config
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard
+from videomac.data.recipe import Recipe, recipe_of
 from videomac.storage.storage import Storage
 
 LEVEL = 5
@@ -122,3 +123,8 @@ def pretrain_settings(manifest: str, **dotted: Any) -> config.Pretrain:
     }
     settings = config.validate(config.Pretrain, tree, origin="test")
     return settings.with_values(**dotted)
+
+
+def recipe_for(settings: config.Pretrain) -> Recipe:
+    """What the rows of a run depend on."""
+    return recipe_of(settings.data, settings.model, settings.run.seed)

@@ -1,19 +1,17 @@
-import dataclasses
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.data.material import number_of, pretrain_settings
+from tests.unit.data.material import number_of, pretrain_settings, recipe_for
 from videomac.config import Augment
 from videomac.data import augment, draws, pairs
-from videomac.data.pairs import Slot, draw_frames, make_pairs, recipe_of
+from videomac.data.pairs import Slot, draw_frames, make_pairs
 from videomac.data.sample import Sample
 from videomac.data.status import Code
 
 
 def recipe(**dotted):
-    return recipe_of(pretrain_settings("manifest.json", **dotted))
+    return recipe_for(pretrain_settings("manifest.json", **dotted))
 
 
 def sample(duration, fps=24.0, key="clip"):
@@ -48,8 +46,9 @@ def test_frames_are_drawn_again_until_they_differ_then_the_row_is_bad():
 @pytest.mark.parametrize("fps", [6.0, 24.0, 30.0, 29.97])
 def test_papers_pairs_are_neighbours_at_6_fps(fps):
     times = np.arange(round(2 * fps)) / fps
-    papers = recipe(**{"data.pair_sampling": "neighbours_6fps", "data.pairs_per_open": 1})
-    count = int(pairs.slots_of(np.array([len(times) / fps]), papers.data)[0])
+    settings = pretrain_settings("m", **{"data.pair_sampling": "neighbours_6fps", "data.pairs_per_open": 1})
+    papers = recipe_for(settings)
+    count = int(pairs.slots_of(np.array([len(times) / fps]), settings.data)[0])
     drawn = [draw_frames(papers, sample(len(times) / fps), Slot(0, i, count), times) for i in range(count)]
     assert drawn == [(int(i * fps / 6 + 1e-5), int((i + 1) * fps / 6 + 1e-5)) for i in range(count)]
 
@@ -57,7 +56,8 @@ def test_papers_pairs_are_neighbours_at_6_fps(fps):
 @pytest.mark.parametrize(("per_second", "per_open"), [(1.0, 2), (4.0, 2), (0.3, 1), (2.0, 4)])
 def test_a_clip_has_full_openings(per_second, per_open):
     durations = np.array([0.1, 0.9, 1.5, 4.0, 10.3, 60.0])
-    data = recipe(**{"data.pairs_per_second": per_second, "data.pairs_per_open": per_open}).data
+    dotted = {"data.pairs_per_second": per_second, "data.pairs_per_open": per_open}
+    data = pretrain_settings("m", **{**dotted, "train.batch_size": 4 * per_open, "train.micro_batch": per_open}).data
     expected = [per_open * max(1, round(float(d) * per_second / per_open)) for d in durations]
     assert pairs.slots_of(durations, data).tolist() == expected
 
@@ -115,16 +115,16 @@ def test_resize_is_pils_bicubic_and_downscaling_first_stays_close(size):
     smooth = Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
     frame, box = np.asarray(smooth), (100, 50, 600, 450)
     expected = np.asarray(smooth.crop(box).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
-    exact = augment.cropped(frame, box, False, size, downscale_first=False).astype(int)
+    exact = augment.crop_and_resize(frame, box, False, size, downscale_first=False).astype(int)
     assert np.abs(exact - expected).max() <= 1
-    assert np.abs(augment.cropped(frame, box, False, size, True).astype(int) - exact).mean() < 1
-    assert (augment.cropped(frame, box, True, size, False) == exact[:, ::-1]).all()
+    assert np.abs(augment.crop_and_resize(frame, box, False, size, True).astype(int) - exact).mean() < 1
+    assert (augment.crop_and_resize(frame, box, True, size, False) == exact[:, ::-1]).all()
 
 
 def test_cells_are_drawn_by_key_and_slot_not_by_row():
     one = recipe()
     cells, seed = pairs.cells_and_seed(one, "k", Slot(0, 1, 4))
-    assert len(cells) == one.keep == int(one.cells * 0.25)
-    again, same_seed = pairs.cells_and_seed(dataclasses.replace(one), "k", Slot(0, 1, 8))
+    assert len(cells) == one.visible_count == int(one.cell_count * 0.25)
+    again, same_seed = pairs.cells_and_seed(one.model_copy(), "k", Slot(0, 1, 8))
     assert (cells == again).all()
     assert seed == same_seed

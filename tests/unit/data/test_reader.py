@@ -39,14 +39,14 @@ def test_contents_come_in_the_order_asked_for(tmp_path, ahead):
     wanted = [make(shard, offset, size, shards[shard]) for shard, offset, size in places]
     unique = list({(s.shard, s.offset): s for s in wanted}.values())
     contents = list(Reader(Storage(str(tmp_path)), ahead).contents(unique + unique[:5]))
-    assert contents == [shards[s.shard][s.offset : s.offset + s.size] for s in unique + unique[:5]]
+    assert contents == [shards[s.shard][s.offset : s.offset + s.size_bytes] for s in unique + unique[:5]]
 
 
 def test_at_most_two_parts_are_ever_in_memory(tmp_path):
     (tmp_path / "a").write_bytes(bytes(100_000))
     reader = Reader(Storage(str(tmp_path)), 20_000)
     parts = list(reader._parts([make("a", i * 1000, 1000) for i in range(100)]))
-    assert max(sum(s.size for s in part) for part in parts) <= 10_000
+    assert max(sum(s.size_bytes for s in part) for part in parts) <= 10_000
     assert sum(len(part) for part in parts) == 100
 
 

@@ -1,9 +1,8 @@
 import pytest
 
-from tests.unit.data.material import pretrain_settings, write_shards, write_video
+from tests.unit.data.material import pretrain_settings, recipe_for, write_shards, write_video
 from videomac.data.in_process import iterate
-from videomac.data.pairs import recipe_of
-from videomac.data.plan import Plan
+from videomac.data.plan import OpenPlan, read_plan
 from videomac.data.row_maker import STATS, RowMaker
 from videomac.data.spans import Span
 from videomac.data.status import Code
@@ -18,12 +17,12 @@ def settings(small_shards):
 
 @pytest.fixture(scope="module")
 def plan(settings):
-    return Plan.open(settings.data, settings.run.seed)
+    return read_plan(settings.data, settings.run.seed)
 
 
 @pytest.mark.integration
 def test_isolated_rows_are_those_of_this_process(settings, plan):
-    recipe = recipe_of(settings)
+    recipe = recipe_for(settings)
     here = list(iterate(plan, recipe, 0, 22, 4))
     there = list(iterate(plan, recipe, 0, 22, 4, isolated=True))
     assert [batch.g_b.tolist() for batch in here][-1] == [20, 21, -1, -1]
@@ -34,17 +33,17 @@ def test_isolated_rows_are_those_of_this_process(settings, plan):
 
 
 def test_pad_rows_are_black_and_weigh_nothing(settings, plan):
-    (batch,) = iterate(plan, recipe_of(settings), 0, 2, 4)
+    (batch,) = iterate(plan, recipe_for(settings), 0, 2, 4)
     assert batch.g_b.tolist() == [0, 1, -1, -1]
     assert batch.weight_b.tolist() == [1, 1, 0, 0]
     assert batch.keys[2:] == ["", ""]
     assert not batch.frames_b2hwc[2:].any()
-    assert batch.cells_bk.shape == (4, recipe_of(settings).keep)
+    assert batch.cells_bk.shape == (4, recipe_for(settings).visible_count)
     assert batch.to("cpu").g_b.equal(batch.g_b)
 
 
 def test_batches_do_not_change_rows(settings, plan):
-    recipe = recipe_of(settings)
+    recipe = recipe_for(settings)
     wide = next(iterate(plan, recipe, 4, 16, 12))
     narrow = list(iterate(plan, recipe, 4, 16, 2))
     for i, batch in enumerate(narrow):
@@ -64,7 +63,7 @@ def hostile(tmp_path_factory):
 
 @pytest.mark.integration
 def test_clips_that_crash_or_hang_cost_themselves_alone(hostile):
-    plan, recipe = Plan.open(hostile.data, 0), recipe_of(hostile)
+    plan, recipe = read_plan(hostile.data, 0), recipe_for(hostile)
     n = plan.rows_per_epoch
     maker = RowMaker(plan, recipe, target=CRASHING)
     columns = list(maker.batches([Span(g, 4, 4) for g in range(0, 2 * n, 4)]))
@@ -84,8 +83,8 @@ def test_clips_that_crash_or_hang_cost_themselves_alone(hostile):
 
 
 def test_verdicts_of_a_checkpoint_hold(settings, plan):
-    key = plan.rows(0, 1)[0].sample.key
-    batches = list(iterate(plan, recipe_of(settings), 0, plan.rows_per_epoch, 4, verdicts={key: Code.CRASH}))
+    key = OpenPlan(plan).openings(0, 2)[0].sample.key
+    batches = list(iterate(plan, recipe_for(settings), 0, plan.rows_per_epoch, 4, verdicts={key: Code.CRASH}))
     codes = {k: set(c) for b in batches for k, c in [(k, [int(x)]) for k, x in zip(b.keys, b.code_b, strict=True)]}
     assert codes[key] == {Code.CRASH}
     assert all(found == {Code.GOOD} for k, found in codes.items() if k not in (key, ""))
@@ -93,7 +92,9 @@ def test_verdicts_of_a_checkpoint_hold(settings, plan):
 
 def test_a_sample_of_too_many_bytes_is_not_even_read(settings):
     small = settings.with_values(**{"data.bounds.max_bytes": 100})
-    plan = Plan.open(small.data, 0)
-    (batch,) = iterate(plan, recipe_of(small), 0, 4, 4)
-    assert batch.code_b.tolist() == [Code.TOO_MANY_BYTES] * 4
-    assert plan.storage.counts["bytes"] < 1e5
+    maker = RowMaker(read_plan(small.data, 0), recipe_for(small), isolated=False)
+    before = maker.storage.counts["bytes"]
+    (columns,) = maker.batches([Span(0, 4, 4)])
+    assert columns["code"].tolist() == [Code.TOO_MANY_BYTES] * 4
+    assert columns["stats"][0, STATS.index("clips")] == 0
+    assert maker.storage.counts["bytes"] - before < 1e5

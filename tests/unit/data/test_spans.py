@@ -22,7 +22,7 @@ def test_a_step_holds_its_rows_once_whatever_the_number_of_workers(world, effect
         spans = [span for spans in ranks for span in spans[step * per_step : (step + 1) * per_step]]
         rows = sorted(g for span in spans for g in range(span.g, span.g + span.count))
         assert rows == list(range(start + step * effective, start + (step + 1) * effective))
-        assert all(span.size == micro and 0 <= span.count <= micro for span in spans)
+        assert all(span.micro_batch == micro and 0 <= span.count <= micro for span in spans)
         assert all(span.g % 2 == 0 and span.count % 2 == 0 for span in spans), "no opening is split"
 
 

@@ -1,4 +1,4 @@
-"""The pace of Ray Data's scheduling loop: a module of its own, since decode actors import it too, and need no torch."""
+"""A brake for Ray Data's scheduling loop: a module of its own, because decode actors import it and need no torch."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 TURN_S = 0.1
-"""Least time of a turn."""
+"""Least time of a turn of the scheduling loop."""
 
 
-class Pace(ExecutionCallback):
+class Throttle(ExecutionCallback):
     """Slows down Ray Data's scheduling loop while decoded rows wait for a slow trainer.
 
-    The loop waits for tasks that have something to hand over. When all have, and the budget for waiting rows is used
-    up, that wait ends at once: the loop turned without a pause and took most of a core from the training (ray 2.60).
+    The loop waits for tasks that have something to hand over. When all of them have, and the budget for waiting rows
+    is used up, that wait ends at once: the loop turned without a pause and took most of a core from the training (seen
+    with ray 2.60).
     """
 
     def __init__(self) -> None:
         self._turned = time.monotonic()
 
     def on_execution_step(self, executor: Any) -> None:  # noqa: ARG002 - Ray's signature
-        """Waits until the turn has taken its time: long turns are not made longer."""
+        """Wait until the turn has taken its time; long turns are not made longer."""
         time.sleep(max(0.0, self._turned + TURN_S - time.monotonic()))
         self._turned = time.monotonic()

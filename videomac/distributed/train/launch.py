@@ -21,9 +21,9 @@ from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 import videomac.errors
 from videomac.config import Pretrain
 from videomac.data.clip import decoder_version
-from videomac.data.plan import Plan
+from videomac.data.plan import Plan, read_plan
 from videomac.distributed.cluster import connected
-from videomac.distributed.data.stream import cpus_needed
+from videomac.distributed.data.decoding import cpus_needed
 from videomac.distributed.train import board as progress
 from videomac.distributed.train import checkpoint_list as snapshot
 from videomac.distributed.train.checkpoint_list import CHECKPOINTS
@@ -71,7 +71,7 @@ def pretrain(settings: Pretrain) -> RunResult:
             print(f"{folder.url}: finished at step {finished.metrics['step']}; nothing to do", flush=True)
             return finished
     check_installed(settings.log.writers)
-    plan = Plan.open(settings.data, settings.run.seed)
+    plan = read_plan(settings.data, settings.run.seed)
     facts = _facts(settings, plan)
     end = _End()
     lost = ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped")

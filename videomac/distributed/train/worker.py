@@ -23,10 +23,13 @@ from videomac import errors
 from videomac.config import Pretrain
 from videomac.data.batch import Batch
 from videomac.data.plan import Plan
+from videomac.data.recipe import recipe_of
+from videomac.data.spans import micro_steps
 from videomac.data.status import Code
 from videomac.distributed.cluster import enter
+from videomac.distributed.data.decoding import Decoding
 from videomac.distributed.data.stats import data_figures, summed
-from videomac.distributed.data.stream import BatchStream, batches
+from videomac.distributed.data.stream import BatchStream
 from videomac.distributed.train import board as progress
 from videomac.distributed.train import checkpoint_list as snapshot
 from videomac.errors import CheckpointError, StorageError, VideomacError
@@ -163,7 +166,19 @@ class Worker:
         extent, start = self.state.extent, self.state.rows_used
         steps_left = math.ceil((extent.rows_in_run - start) / extent.batch_size)
         stop = start + steps_left * extent.batch_size
-        return batches(self.settings, self._plan, start, stop, self.rank, self.world, self._verdicts, extent.batch_size)
+        data, train = self.settings.data, self.settings.train
+        spans = micro_steps(
+            start,
+            stop,
+            batch_size=extent.batch_size,
+            micro_batch=train.micro_batch,
+            pairs_per_open=data.pairs_per_open,
+            rank=self.rank,
+            world=self.world,
+        )
+        recipe = recipe_of(data, self.settings.model, self.settings.run.seed)
+        decoding = Decoding(self._plan, recipe, train.micro_batch, self.world, self.settings.workers.gpu)
+        return BatchStream(decoding, spans, self._verdicts)
 
     def stepped(self, report: StepReport) -> None:
         """The ledger's line, and what was bad."""
@@ -224,7 +239,7 @@ class Worker:
     def checkpoint(self, line: dict[str, Any]) -> None:
         """The ledger first: what a checkpoint covers must be written before anyone can resume from it."""
         self.ledger.flush()
-        facts = self._facts | {"verdicts": dict(collections.ChainMap(*self._gather(self._source.verdicts)))}
+        facts = self._facts | {"verdicts": dict(collections.ChainMap(*self._gather(self._source.known_bad)))}
         figures = numbers(line) | {
             "step": self.state.step,
             "rows": self.state.rows_used,

@@ -12,10 +12,11 @@ import ray.train
 import torch
 from ray.train.torch import TorchTrainer
 
-from tests.unit.data.material import pretrain_settings, write_shards, write_video
+from tests.unit.data.material import pretrain_settings, recipe_for, write_shards, write_video
+from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
-from videomac.data.pairs import recipe_of
-from videomac.data.plan import Plan
+from videomac.data.plan import read_plan
+from videomac.data.row_maker import RowMaker
 from videomac.distributed.train import worker
 from videomac.distributed.train.worker import train_worker
 from videomac.errors import ClusterError
@@ -38,11 +39,12 @@ class Board:
 
 
 class LocalStream:
-    """What `distributed.data.stream.batches` gives, without Ray Data."""
+    """What `BatchStream` gives, without Ray Data."""
 
-    def __init__(self, settings, plan, start, stop, rank, world, verdicts, batch_size) -> None:
-        self._batches = iterate(plan, recipe_of(settings), start, stop, settings.train.micro_batch)
-        self.wait_s, self.verdicts, self.decoder_pids = 0.0, verdicts, {1}
+    def __init__(self, decoding, spans, known_bad) -> None:
+        maker = RowMaker(decoding.plan, decoding.recipe, known_bad, isolated=False)
+        self._batches = (Batch.collate(columns) for columns in maker.batches(spans))
+        self.wait_s, self.known_bad, self.decoder_pids = 0.0, dict(known_bad), {1}
         self.counters = collections.Counter()
 
     def __next__(self):
@@ -75,11 +77,11 @@ def settings(manifest, tmp_path):
 
 @pytest.fixture
 def local(monkeypatch):
-    monkeypatch.setattr(worker, "batches", LocalStream)
+    monkeypatch.setattr(worker, "BatchStream", LocalStream)
 
 
 def fit(settings, board=None):
-    plan = Plan.open(settings.data, settings.run.seed)
+    plan = read_plan(settings.data, settings.run.seed)
     task = {
         "config": settings.model_dump_json(), "plan": plan, "board": board or Board(), "facts": FACTS, "folder": "."
     }  # fmt: skip
@@ -119,9 +121,9 @@ def plain_losses(settings) -> list[float]:
     """The same step function in four lines of Python."""
     from videomac.pretrain.setup import build_state, derive_extent
 
-    plan = Plan.open(settings.data, settings.run.seed)
+    plan = read_plan(settings.data, settings.run.seed)
     state = build_state(settings, derive_extent(settings, plan.rows_per_epoch, 1), torch.device("cpu"))
-    rows = iterate(plan, recipe_of(settings), 0, 20, 4)
+    rows = iterate(plan, recipe_for(settings), 0, 20, 4)
     return [train_step(state, rows).loss for _ in range(5)]
 
 
@@ -147,7 +149,7 @@ def test_a_first_batch_that_never_comes_ends_the_function_without_an_exception(s
         def __next__(self):
             raise ClusterError("no CPU")
 
-    monkeypatch.setattr(worker, "batches", Starved)
+    monkeypatch.setattr(worker, "BatchStream", Starved)
 
     assert fit(settings).return_value["stopped"] == [
         "ClusterError", "no CPU (worker 0); last good checkpoint: none"
