@@ -26,6 +26,19 @@ QUICKSTART = "runs/quickstart"
 INTERRUPTED = "runs/interrupted"
 CHECKPOINT = f"{INTERRUPTED}/checkpoints/step_0000004"
 SWEEP = "runs/sweep"
+TUNE = (  # as in tests/fixtures/make_version_66eb288.py
+    "configs/tune/mask_momentum.yaml",
+    "name=sweep",
+    "storage=runs",
+    "space={model.mask_ratio: [0.5, 0.75]}",
+    "pretrain.data.manifest=runs/quickstart/shards/manifest.json",
+    "pretrain.data.image_size=[64, 64]",
+    "pretrain.model.decoder_dim=16",
+    "pretrain.train={batch_size: 8, micro_batch: 4, steps: 2}",
+    "pretrain.checkpoint.every_steps=2",
+    "pretrain.workers.count=1",
+    "evaluate.data.clips=[blackswan]",
+)
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +221,20 @@ def test_a_finished_quickstart_keeps_shards_and_weights(ray_cluster, old_copy, c
     after = read_json(f"{QUICKSTART}/evaluation/results.json")
     for old_row, new_row in zip(before["rows"], after["rows"], strict=True):
         assert new_row["scores"] == pytest.approx(old_row["scores"], abs=1e-3)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(240)
+def test_a_finished_sweep_keeps_its_trials(ray_cluster, old_copy):
+    from ray_jobs import tune
+
+    before = read_json(f"{SWEEP}/results.json")
+
+    assert tune.main(TUNE) == 0
+
+    after = read_json(f"{SWEEP}/results.json")
+    assert after["best"] == before["best"]
+    for old_trial, new_trial in zip(before["trials"], after["trials"], strict=True):
+        assert new_trial["name"] == old_trial["name"]
+        assert new_trial["scores"] == pytest.approx(old_trial["scores"])
+        assert new_trial["seconds"] == old_trial["seconds"]  # not run again
