@@ -51,7 +51,7 @@ def hide(frames_b2chw, cells_bk, value):
 def test_exactly_int_of_cells_times_one_minus_ratio_stay_visible(cells, ratio):
     expected = int(cells * (1 - ratio))
     if not 1 <= expected < cells:
-        with pytest.raises(ConfigError, match=r"of .* cells visible"):
+        with pytest.raises(ConfigError, match=r"of .* cells keeps"):
             visible_count(cells, ratio)
         return
 

@@ -1,25 +1,28 @@
-"""The table of networks: names, depths and widths, without torch."""
+"""The table of networks: names, depths and widths, known without torch."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
 from videomac.errors import ConfigError
+from videomac.facts.names import unknown
 
 
 @dataclass(frozen=True)
 class Size:
-    """One row of the table of networks; `dims` are timm's (of ResNets: the widths inside the blocks)."""
+    """One row of the table of networks."""
 
     family: Literal["convnextv2", "convnext", "basic", "bottleneck"]
+    """Which blocks it is made of; `basic` and `bottleneck` are ResNets."""
     depths: tuple[int, int, int, int]
+    """Blocks in each stage."""
     dims: tuple[int, int, int, int]
+    """timm's width of each stage; for ResNets, the width inside the blocks."""
     as_conv: bool = False
-    """timm's small ConvNeXts write linear layers as 1x1 convolutions (`paper` ones do not)."""
+    """Whether timm writes its linear layers as 1x1 convolutions, as it does for small ConvNeXts (`paper`: never)."""
     paper: bool = True
-    """The published code can build it."""
+    """Whether the published code can build it."""
 
 
 _WIDTHS = (64, 128, 256, 512)
@@ -48,19 +51,50 @@ SIZES: dict[str, Size] = {
 }
 
 
+STAGES = 4
+"""Stages of every network of the table."""
+
+
 def find_size(name: str, variant: str) -> Size:
-    """The table's row for a name.
+    """Return the table's row for a name.
 
     Raises:
-        ConfigError: an unknown name, or a `paper` variant that was never published.
+        ConfigError: the name is unknown, or the published code has no such network for variant `paper`.
     """
     if name not in SIZES:
-        close = difflib.get_close_matches(name, SIZES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"model.encoder.name: unknown network {name!r}{hint} (known: {', '.join(SIZES)})")
+        raise ConfigError(unknown("network", name, SIZES))
     size = SIZES[name]
     if variant == "paper" and not size.paper:
+        published = [other for other, row in SIZES.items() if row.paper and other.startswith(name.rstrip("0123456789"))]
         raise ConfigError(
-            f"model.encoder.variant: the published code has no {name}; use standard, resnet18 or resnet50"
+            f"{name} has no variant paper, because the published code cannot build it; use variant standard, or "
+            f"{' or '.join(published)}"
         )
     return size
+
+
+def stage_strides(cell: int) -> tuple[int, int, int, int]:
+    """Return pixels per site at each stage of a network that is trained with cells of this side."""
+    return (4, 8, 16, cell)
+
+
+def check_stage(name: str, stage: int, variant: str = "standard", stride_reduction: int = 1, cell: int = 32) -> None:
+    """Check that features of a stage, dilated by `stride_reduction`, exist in a network of the table.
+
+    Raises:
+        ConfigError: there is no such stage, or the network cannot be dilated that much.
+    """
+    strides = stage_strides(cell)
+    if not -1 <= stage < STAGES:
+        listed = ", ".join(f"{i} (stride {stride})" for i, stride in enumerate(strides))
+        raise ConfigError(f"{name} has no stage {stage}; it has {listed}, and -1 for the last")
+    if stride_reduction == 1:
+        return
+    if variant == "paper":
+        raise ConfigError(f"stride_reduction = {stride_reduction}: {name} of variant paper cannot be dilated; use 1")
+    stride = strides[stage]
+    if stride % stride_reduction or stride // stride_reduction < strides[0]:
+        raise ConfigError(
+            f"stride_reduction = {stride_reduction}: stage {stage} of {name} has stride {stride}, and features need a "
+            f"stride of {strides[0]} or more; use a later stage or a smaller reduction"
+        )

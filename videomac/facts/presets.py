@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from videomac.errors import ConfigError
+from videomac.facts.names import unknown
 from videomac.facts.tasks import TASKS
 
 
@@ -156,18 +157,27 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def find_preset(name: str) -> Preset:
+    """Return the preset of that name.
+
+    Raises:
+        ConfigError: the preset is unknown.
+    """
+    if name not in PRESETS:
+        raise ConfigError(unknown("preset", name, PRESETS))
+    return PRESETS[name]
+
+
 def resolve(preset: str | None, task: str, settings: Mapping[str, Any]) -> Preset:
     """The preset of that name (none: the task's own, else `crw`) with the free settings put in.
 
     Settings that depart from the preset change its hash, append `*` to its name and make it not comparable.
 
     Raises:
-        ConfigError: no such preset.
+        ConfigError: the preset is unknown.
     """
     name = preset or TASKS[task].preset
-    if name not in PRESETS:
-        raise ConfigError(f"preset: no preset named {name!r}; known: {', '.join(PRESETS)}")
-    chosen = PRESETS[name]
+    chosen = find_preset(name)
     changed = {k: v for k, v in settings.items() if v is not None}
     if "short_side" in changed:
         changed |= {"size": "short_side", "height": changed.pop("short_side"), "width": None}

@@ -27,7 +27,7 @@ def test_a_departure_changes_name_and_hash():
 def test_tasks_have_their_own_preset():
     for task, name in (("vip", "vip"), ("jhmdb", "jhmdb"), ("davis", "crw"), ("masks", "crw")):
         assert presets.resolve(None, task, {}).name == name
-    with pytest.raises(ConfigError, match="no preset named 'crww'; known: crw,"):
+    with pytest.raises(ConfigError, match=r"unknown preset 'crww'; did you mean 'crw'\? \(known: crw,"):
         presets.resolve("crww", "davis", {})
 
 

@@ -117,8 +117,8 @@ def test_compiles_without_graph_breaks_and_gives_the_same(family, compiler):
     assert ended.returncode == 0, ended.stderr[-2000:]
 
 
-def test_an_image_that_is_no_whole_number_of_cells_is_refused():
-    with pytest.raises(ConfigError, match=r"100x64 px is no whole number of 32 px cells; make it 96x64"):
+def test_an_image_that_is_not_a_multiple_of_the_cell_is_refused():
+    with pytest.raises(ConfigError, match=r"100x64 is not a multiple of model.cell = 32; use 96x64"):
         small_network("basic")(torch.zeros(1, 3, 100, 64, dtype=torch.float64), torch.tensor([[0]]))
 
 
