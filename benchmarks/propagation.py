@@ -145,7 +145,7 @@ def _same_scores(name: str) -> dict[str, Any]:
     """Pixels and J&F of both ways in float32, on features of a network of the shipped `dog` at 240p."""
     clip = tasks.read_clip("davis", config.LabelledData(root="samples://davis", resolution="240p"), "dog")
     assert isinstance(clip, MaskClip)
-    extractor = load_extractor(config.Features(label="x", source="random", model="convnextv2_atto"), stage=1)
+    extractor = load_extractor(config.Candidate(label="x", source="random", model="convnextv2_atto"), stage=1)
     preset, truth = PRESETS[name], [read_ids(clip.masks[t]) for t in range(SCORED_FRAMES)]
     size = truth[0].shape
     found = torch.stack(list(itertools.islice(extract(extractor, clip.frames.read()), SCORED_FRAMES)))
@@ -182,7 +182,7 @@ def _peak_gb() -> float:
     """Scores the shipped `dog` at 854 x 480 until its context is full; returns the largest resident size."""
     with tempfile.TemporaryDirectory() as folder:
         data = _enlarged(Path(folder), frames=PRESETS["crw"].context + 2)
-        extractor = load_extractor(config.Features(label="x", source="random", model="convnextv2_tiny"), stage=0)
+        extractor = load_extractor(config.Candidate(label="x", source="random", model="convnextv2_tiny"), stage=0)
         assert extractor.stride == 4
         tasks.score_clip(tasks.read_clip("davis", data, "dog"), extractor, PRESETS["crw"], "davis")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -155,7 +155,7 @@ def in_ray_train(task: dict[str, Any]) -> list[float]:
     torch.set_num_threads(1)
     with progress.alive(task["board"]):
         plan: Any = SimpleNamespace(rows_per_epoch=ROWS_IN_EPOCH)
-        worker = TimedWorker(config.Pretrain.model_validate_json(task["config"]), plan, task["board"], {})
+        worker = TimedWorker(task["config"], plan, task["board"], {})
         worker.train()
         worker.close()
     return step_seconds(worker.ends_s)
@@ -168,7 +168,7 @@ def under_ray_train(settings: config.Pretrain, workers: int) -> list[float]:
         board: Any = progress.Board.remote()
         trainer = TorchTrainer(
             in_ray_train,
-            train_loop_config={"config": placed.model_dump_json(), "board": board},
+            train_loop_config={"config": placed, "board": board},
             scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
             torch_config=TorchConfig(backend="gloo"),
             run_config=ray.train.RunConfig(name="b", storage_path=storage),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from videomac import __version__
 from videomac.cli import COMMANDS
+from videomac.facts.names import unknown
 
 HELP = "\n".join(
     [
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"videomac {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(f"videomac: unknown command {words[0]!r}; known: {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"videomac: {unknown('command', words[0], COMMANDS)}", file=sys.stderr)
         return 2
     module = importlib.import_module("ray_jobs." + words[0].replace("-", "_"))
     return module.main(words[1:])

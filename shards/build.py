@@ -25,7 +25,7 @@ from videomac.errors import ConfigError, DataError
 from videomac.storage.checksums import sha256_of as sha256_of_bytes
 from videomac.storage.storage import Storage
 
-from .chunk import build_chunk, sha256_of
+from .chunk import make_chunk, sha256_of
 from .sources import Source, duplicate_candidates, find_sources, splits
 
 Progress = Callable[[int, int, str], None]
@@ -91,7 +91,7 @@ def _without_duplicates(sources: Sequence[Source], config: BuildShards) -> tuple
     """The sources without later copies of the same bytes, and the copies as rejections."""
     candidates = duplicate_candidates(sources)
     hashing = task(sha256_of)
-    hashed = bounded_map(lambda source: hashing(source, dict(config.storage_options)), candidates)
+    hashed = bounded_map(lambda source: hashing(source, config.storage_options), candidates)
     digests = {source.name: outcome.result() for source, outcome in hashed}
     first: dict[str, str] = {}
     rejected = []
@@ -107,12 +107,12 @@ def _run(
     chunks: Sequence[Sequence[Source]], split: dict[str, str], config: BuildShards, on_progress: Progress
 ) -> list[dict[str, Any]]:
     """Build every chunk as a task, at most `parallel` at a time; return the records in the order of the chunks."""
-    building, plain, versions = task(build_chunk), config.model_dump(mode="json"), libraries()
+    building, versions = task(make_chunk), libraries()
     records: dict[int, dict[str, Any]] = {}
 
     def submit(item: tuple[int, Sequence[Source]]) -> Any:
         number, chunk = item
-        return building(number, list(chunk), {source.name: split[source.name] for source in chunk}, plain, versions)
+        return building(number, list(chunk), {source.name: split[source.name] for source in chunk}, config, versions)
 
     for (number, _), outcome in bounded_map(submit, enumerate(chunks), config.parallel or visible_demand):
         records[number] = outcome.result()

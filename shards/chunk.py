@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from videomac.config import BuildShards, validate
+from videomac.config import Access, BuildShards
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
 from videomac.errors import StorageError
@@ -24,18 +24,11 @@ CONVERTER = "shards.convert:converter"
 COMMON_DURATION_S = 10.0
 
 
-def sha256_of(source: Source, options: dict[str, str]) -> str:
+def sha256_of(source: Source, options: Access) -> str:
     """SHA-256 over a source's files, in order."""
     storage = Storage(source.root, options if "://" in source.root else None)
     digests = [storage.sha256(file.name) for file in source.files]
     return sha256_of_bytes("".join(digests).encode())
-
-
-def build_chunk(
-    number: int, sources: list[Source], split: dict[str, str], tree: dict[str, Any], libraries: dict[str, str]
-) -> dict[str, Any]:
-    """`make_chunk` as a Ray task; the configuration travels as plain values."""
-    return make_chunk(number, sources, split, validate(BuildShards, tree, origin="build"), libraries)
 
 
 def make_chunk(

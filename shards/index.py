@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from videomac.config import BuildShards, Shards, validate
+from videomac.config import BuildShards, IndexShards, validate
 from videomac.data.manifest import SHARD_NAME, Manifest
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
@@ -33,14 +33,14 @@ from .tarball import fetched, member_names
 BLOCK = tarfile.BLOCKSIZE
 
 
-def index_shards(config: Shards) -> Manifest:
+def index_shards(config: IndexShards) -> Manifest:
     """Reads every `*.tar` below the prefix once and writes `manifest.json`, `index.parquet`, `rejected.jsonl` there.
 
     Raises:
         DataError: no tar, or none with a usable video; a tar whose member names leave it.
         ConfigError: there is a manifest of ours already.
     """
-    out = Storage(config.manifest.removesuffix("/manifest.json"), config.storage_options)
+    out = Storage(config.tars, config.storage_options)
     if out.exists("manifest.json"):
         raise ConfigError(f"{out.root}: has a manifest.json already; remove it to index the tars anew")
     names = [entry.name for entry in out.list() if entry.name.endswith(".tar")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videomac.config import Data, Model, Shards, validate
+from videomac.config import Data, Model, ShowShards
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
 from videomac.data.manifest import Manifest, load_manifest
@@ -21,7 +21,7 @@ HIDDEN_SHADE = 0.25
 """Hidden cells keep this share of their brightness."""
 
 
-def show_shards(config: Shards) -> str:
+def show_shards(config: ShowShards) -> str:
     """Prints what the shards hold and writes the contact sheet to `config.out`; returns its path.
 
     Raises:
@@ -65,11 +65,10 @@ def _shard_table(manifest: Manifest, most: int = 50) -> Table:
     return Table(("shard", "samples", "frames", "seconds", "MiB"), rows, digits=(None, None, None, 1, 1))
 
 
-def _drawn_pairs(config: Shards, manifest: Manifest) -> list[tuple[str, list[tuple[str, str]]]]:
+def _drawn_pairs(config: ShowShards, manifest: Manifest) -> list[tuple[str, list[tuple[str, str]]]]:
     """(clip, [(picture, caption)]) of the first pairs of the plan."""
     split = "train" if manifest.samples.get("train") else "val"
-    tree = {"manifest": config.manifest, "storage_options": config.storage_options}
-    data = validate(Data, tree, origin="show-shards")
+    data = Data(manifest=config.manifest, storage_options=config.storage_options)
     plan = read_plan(data, config.seed, split)
     recipe = recipe_of(data, MODEL, config.seed)
     batches = iterate(plan, recipe, 0, config.pairs, data.pairs_per_open, isolated=True)

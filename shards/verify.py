@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from videomac.config import Augment, Bounds, Shards
+from videomac.config import Augment, Bounds, VerifyShards
 from videomac.data.index import NAME, Index
 from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
 from videomac.data.recipe import Recipe
@@ -26,7 +26,7 @@ MOST_SHOWN = 5
 ALL_COLUMNS = [*SAMPLE_COLUMNS, "frames"]
 
 
-def verify_shards(config: Shards) -> Manifest:
+def verify_shards(config: VerifyShards) -> Manifest:
     """Checks every shard against manifest and index, and decodes a pair of one sample of each.
 
     Raises:

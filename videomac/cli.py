@@ -1,6 +1,6 @@
-"""The commands: `videomac NAME [CONFIG] [key=value ...]`, and the aliases that some keys have.
+"""The commands: `videomac NAME [CONFIG] [key=value ...]`, and the aliases of some keys.
 
-One table serves the parser, the documentation and the tests. A word that ends in .yaml is the CONFIG, a word like
+One table serves the parser, the documentation and the tests. A word that ends in .yaml is the CONFIG and a word like
 `a.b=value` an override; any other word fills the next of the command's positional keys.
 """
 
@@ -16,10 +16,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from videomac.config.base import Section, load, section_type
-from videomac.config.data import BuildShards, Shards
+from videomac.config.data import BuildShards, IndexShards, ShowShards, VerifyShards
 from videomac.config.evaluate import Evaluate
 from videomac.config.outputs import Export, Report
+from videomac.config.preflight import refuse_throwaway_places
 from videomac.config.pretrain import Pretrain
+from videomac.config.secrets import hold_secrets
 from videomac.config.tune import Quickstart, Tune
 from videomac.errors import ConfigError, VideomacError
 
@@ -37,21 +39,21 @@ class Command(Generic[S]):
     positional: tuple[str, ...] = ()
     """Keys that plain words fill, in this order."""
     options: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    """Option -> overrides that it stands for; `{}` is its value, `{text}` its value as a string whatever it looks
-    like (without either the option is a switch)."""
+    """Overrides that an option stands for: `{}` is its value, `{text}` its value as a string whatever it looks like;
+    without either the option is a switch."""
     default_config: str | None = None
-    """Config that is read when none is named."""
+    """Config that is read if none is named."""
 
     @property
     def usage(self) -> str:
-        """The command's words in one line, as the documentation shows them."""
+        """Words of the command in one line, as the documentation shows them."""
         words = [f"[{key.rsplit('.', 1)[-1].upper()}]" for key in self.positional]
         flags = [f"[{flag}{' VALUE' if takes_value(keys) else ''}]" for flag, keys in self.options.items()]
         return " ".join([self.name, "[CONFIG.yaml]", *words, *flags, "[key=value ...]"])
 
 
 def takes_value(overrides: tuple[str, ...]) -> bool:
-    """Whether an option has a value of its own."""
+    """Return whether an option takes a value."""
     return any("{" in override for override in overrides)
 
 
@@ -65,17 +67,24 @@ COMMANDS: dict[str, Command[Any]] = {
         Command(
             "quickstart",
             Quickstart,
-            "the whole line on shipped clips: shards, pretraining, export, evaluation, report",
+            "run everything on shipped clips: shards, pretraining, export, evaluation, report",
             options={"--fresh": ("fresh=true",)},
             default_config="configs/quickstart.yaml",
         ),
-        Command("build-shards", BuildShards, "videos to WebDataset shards, manifest and index", ("source", "out")),
-        Command("index-shards", Shards, "manifest and index for tars that others made", ("manifest",)),
-        Command("verify-shards", Shards, "check counts, checksums and a decoded sample of each shard", ("manifest",)),
+        Command(
+            "build-shards", BuildShards, "turn videos into WebDataset shards, manifest and index", ("source", "out")
+        ),
+        Command("index-shards", IndexShards, "write manifest and index for tars that others made", ("tars",)),
+        Command(
+            "verify-shards",
+            VerifyShards,
+            "check counts, checksums and a decoded sample of each shard",
+            ("manifest",),
+        ),
         Command(
             "show-shards",
-            Shards,
-            "summary, and a page of frame pairs as training sees them",
+            ShowShards,
+            "print a summary, and draw frame pairs as training sees them",
             ("manifest",),
             {"--out": ("out={text}",)},
         ),
@@ -86,7 +95,7 @@ COMMANDS: dict[str, Command[Any]] = {
             "sweep pretraining settings, scored by label propagation",
             default_config="configs/tune/mask_momentum.yaml",
         ),
-        Command("export", Export, "a checkpoint's encoder for timm, Hugging Face or ONNX", ("checkpoint", "out")),
+        Command("export", Export, "save a checkpoint's encoder for timm, Hugging Face or ONNX", ("checkpoint", "out")),
         Command(
             "evaluate",
             Evaluate,
@@ -106,26 +115,28 @@ COMMANDS: dict[str, Command[Any]] = {
 
 @contextlib.contextmanager
 def job(name: str, argv: Sequence[str] | None) -> Iterator[Any]:
-    """Parses the words of command `name` and yields its checked configuration.
+    """Parse the words of command `name` and yield its checked configuration, with secrets in memory.
 
-    Turns a `VideomacError` of the body into one line on standard error and the error's exit code; an interrupt into
-    130. Any other exception is a bug and keeps its traceback.
+    A `VideomacError` of the body becomes one line on standard error and the error's exit code; an interrupt becomes
+    exit code 130. Any other exception is a bug and keeps its traceback.
     """
     try:
-        yield parse(COMMANDS[name], sys.argv[1:] if argv is None else argv)
+        config = parse(COMMANDS[name], sys.argv[1:] if argv is None else argv)
+        refuse_throwaway_places(config)
+        yield hold_secrets(config)
     except VideomacError as error:
         print(f"videomac {name}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
-        print(f"videomac {name}: interrupted; the same command goes on where it was", file=sys.stderr)
+        print(f"videomac {name}: interrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def parse(command: Command[S], argv: Sequence[str]) -> S:
-    """The configuration that the words `argv` of a command describe.
+    """Return the configuration that the words `argv` of a command describe.
 
     Raises:
-        ConfigError: a word that has no meaning, or a configuration that cannot be run.
+        ConfigError: a word has no meaning, or the configuration cannot be run.
     """
     given = _parser(command).parse_intermixed_args(list(argv))
     config, overrides = command.default_config, []
@@ -138,7 +149,7 @@ def parse(command: Command[S], argv: Sequence[str]) -> S:
         elif free_keys:
             overrides.append(f"{free_keys.pop(0)}={json.dumps(word)}")
         else:
-            raise ConfigError(f"{word!r} is no CONFIG.yaml and no key=value; usage: videomac {command.usage}")
+            raise ConfigError(f"{word!r} is neither a CONFIG.yaml nor key=value; usage: videomac {command.usage}")
     for flag, meanings in command.options.items():
         value = getattr(given, flag.lstrip("-").replace("-", "_"))
         if value not in (None, False):
@@ -166,7 +177,7 @@ def _parser(command: Command[Any]) -> argparse.ArgumentParser:
 
 
 def describe_keys(schema: type[Section], prefix: str = "") -> list[str]:
-    """One line for each key below a section: dotted name, default, and the text it is documented with."""
+    """Return a line for each key below a section: dotted name, default, and its documentation."""
     lines: list[str] = []
     for name, field in schema.model_fields.items():
         inner = section_type(field.annotation)

@@ -1,14 +1,19 @@
 """Errors that a user can act on: each message says what, where, what was expected and what to do next.
 
 The command line prints the message of a `VideomacError` as one line and exits with its `exit_code`; any other
-exception is a bug of ours and keeps its traceback.
+exception is a bug of ours and keeps its traceback. Secrets in a message are masked when the error is made.
 """
+
+from videomac.redaction import redacted
 
 
 class VideomacError(Exception):
     """Base of every error that a user can act on."""
 
     exit_code = 1
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in arguments))
 
 
 class ConfigError(VideomacError):

@@ -70,7 +70,7 @@ def test_a_pile_becomes_shards_and_every_dropped_source_is_named(ray_cluster, pi
     assert manifest == load_manifest(str(tmp_path / "one"))
     build_shards(settings(pile, tmp_path / "two", parallel=1))
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two"), "equal input, equal bytes, however parallel"
-    verify_shards(config.Shards(manifest=str(tmp_path / "one" / "manifest.json")))
+    verify_shards(config.VerifyShards(manifest=str(tmp_path / "one" / "manifest.json")))
     assert first_batch(tmp_path / "one" / "manifest.json").weight_b.sum() == 8
 
 
@@ -100,7 +100,7 @@ def test_a_davis_folder_becomes_shards_and_trains(ray_cluster, sample_davis, tmp
     batch = first_batch(tmp_path / "manifest.json")
     assert batch.weight_b.tolist() == [1] * 8
     assert (batch.frames_b2hwc[:, 0] != batch.frames_b2hwc[:, 1]).any()
-    verify_shards(config.Shards(manifest=str(tmp_path)))
+    verify_shards(config.VerifyShards(manifest=str(tmp_path)))
     state = trained(tmp_path / "manifest.json", steps=2)
     assert (state.step, state.rows_used, state.bad_rows, state.skipped_steps) == (2, 8, 0, 0)
 
@@ -122,10 +122,10 @@ def test_damage_is_detected_and_named(ray_cluster, pile, tmp_path):
     content[700] ^= 1
     shard.write_bytes(bytes(content))
     with pytest.raises(DataError, match=r"clips-000002-000\.tar: .* not as in the manifest; build these shards anew"):
-        verify_shards(config.Shards(manifest=str(tmp_path / "x")))
+        verify_shards(config.VerifyShards(manifest=str(tmp_path / "x")))
     shard.unlink()
     with pytest.raises(DataError, match=r"clips-000002-000\.tar: .*does not exist"):
-        verify_shards(config.Shards(manifest=str(tmp_path / "x")))
+        verify_shards(config.VerifyShards(manifest=str(tmp_path / "x")))
 
 
 def test_tars_that_others_made_are_used_after_indexing(ray_cluster, pile, sample_davis, tmp_path):
@@ -133,7 +133,7 @@ def test_tars_that_others_made_are_used_after_indexing(ray_cluster, pile, sample
     for path in (tmp_path / "ours").glob("*.tar"):
         (tmp_path / "foreign").mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / "foreign")
-    manifest = index_shards(config.Shards(manifest=str(tmp_path / "foreign")))
+    manifest = index_shards(config.IndexShards(tars=str(tmp_path / "foreign")))
     assert manifest.samples == built.samples
     columns = ("key", "offset", "size", "sha256", "frames", "fps", "duration", "split")
     ours, foreign = (
@@ -143,14 +143,14 @@ def test_tars_that_others_made_are_used_after_indexing(ray_cluster, pile, sample
     one, other = (first_batch(tmp_path / name / "manifest.json") for name in ("ours", "foreign"))
     assert one.frames_b2hwc.equal(other.frames_b2hwc)
     with pytest.raises(ConfigError, match=r"has a manifest\.json already"):
-        index_shards(config.Shards(manifest=str(tmp_path / "foreign")))
+        index_shards(config.IndexShards(tars=str(tmp_path / "foreign")))
     with pytest.raises(DataError, match=r"no \*\.tar below it"):
-        index_shards(config.Shards(manifest=str(pile)))
+        index_shards(config.IndexShards(tars=str(pile)))
 
 
 def test_the_page_shows_pairs_as_training_sees_them(ray_cluster, pile, tmp_path, capsys):
     build_shards(settings(pile, tmp_path / "x"))
-    show_shards(config.Shards(manifest=str(tmp_path / "x"), out=str(tmp_path / "page.html"), pairs=4))
+    show_shards(config.ShowShards(manifest=str(tmp_path / "x"), out=str(tmp_path / "page.html"), pairs=4))
     html = (tmp_path / "page.html").read_text()
     assert html.count("visible of frame 1") >= 4
     assert "rejected            broken: 1, duplicate: 1" in capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, s3_server, s3_bucket,
     there = build_shards(settings(f"{s3_bucket}/raw", f"{s3_bucket}/out", storage_options=options))
     assert [shard.sha256 for shard in there.shards] == [shard.sha256 for shard in here.shards]
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
-    verify_shards(config.Shards(manifest=f"{s3_bucket}/out/manifest.json", storage_options=options))
+    verify_shards(config.VerifyShards(manifest=f"{s3_bucket}/out/manifest.json", storage_options=options))
     dotted = {f"data.storage_options.{name}": value for name, value in options.items()}
     near, far = (
         first_batch(tmp_path / "here" / "manifest.json"),

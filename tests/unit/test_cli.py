@@ -70,13 +70,13 @@ def test_a_positional_word_stays_a_string_whatever_it_looks_like():
 
 
 def test_a_word_too_many_is_refused_with_the_usage():
-    with pytest.raises(ConfigError, match=r"'c' is no CONFIG.yaml .* usage: videomac build-shards"):
+    with pytest.raises(ConfigError, match=r"'c' is neither a CONFIG.yaml .* usage: videomac build-shards"):
         parse(COMMANDS["build-shards"], ["a", "b", "c"])
 
 
 def test_an_unknown_command_names_the_known_ones(capsys):
     assert cli.main(["pretain"]) == 2
-    assert "unknown command 'pretain'; known: quickstart" in capsys.readouterr().err
+    assert "unknown command 'pretain'; did you mean 'pretrain'? (known: quickstart" in capsys.readouterr().err
 
 
 def test_a_config_error_is_one_line_and_exit_code_2(capsys):

@@ -1,23 +1,27 @@
-"""The configuration: what can be set, how it is read, and what is refused. No torch, no Ray."""
+"""The configuration: what can be set, how it is read, and what is refused. Loads without torch and Ray."""
 
-from videomac.config.base import Section, differing_keys, load, read_yaml, validate
-from videomac.config.data import Augment, Bounds, BuildShards, Data, Shards
-from videomac.config.evaluate import Evaluate, Features, LabelledData, Probe, Propagation
+from videomac.config.base import Section, differing_keys, filled, load, read_yaml, validate
+from videomac.config.data import Augment, Bounds, BuildShards, Data, IndexShards, Shards, ShowShards, VerifyShards
+from videomac.config.evaluate import Candidate, Evaluate, LabelledData, Probe, Propagation
 from videomac.config.model import Encoder, Model
 from videomac.config.outputs import Export, Report
+from videomac.config.preflight import check_inputs, refuse_throwaway_places
 from videomac.config.pretrain import Checkpoint, Log, Optim, Pretrain, Run, Train, Workers
+from videomac.config.secrets import Access, StorageOptions, clear_options, hold_secrets
 from videomac.config.tune import Quickstart, Tune
 
 __all__ = [
+    "Access",
     "Augment",
     "Bounds",
     "BuildShards",
+    "Candidate",
     "Checkpoint",
     "Data",
     "Encoder",
     "Evaluate",
     "Export",
-    "Features",
+    "IndexShards",
     "LabelledData",
     "Log",
     "Model",
@@ -30,11 +34,19 @@ __all__ = [
     "Run",
     "Section",
     "Shards",
+    "ShowShards",
+    "StorageOptions",
     "Train",
     "Tune",
+    "VerifyShards",
     "Workers",
+    "check_inputs",
+    "clear_options",
     "differing_keys",
+    "filled",
+    "hold_secrets",
     "load",
     "read_yaml",
+    "refuse_throwaway_places",
     "validate",
 ]

@@ -1,4 +1,4 @@
-"""What every section of a configuration is, and how one is read: YAML file, then dotted overrides, then checks.
+"""What a section of a configuration is, and how one is read: YAML file, then dotted overrides, then checks.
 
 A configuration is a tree of frozen pydantic models. Values are checked in pydantic's JSON mode, strictly: a YAML list
 passes as a tuple, a string never passes as a number. PyYAML reads `3e-4` (no dot) as a string: the error says so.
@@ -6,20 +6,23 @@ passes as a tuple, a string never passes as a number. PyYAML reads `3e-4` (no do
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import difflib
 import hashlib
 import json
-import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pydantic
 import yaml
 
+from videomac.config.messages import BadValueError, explain
+from videomac.config.places import REVEAL
 from videomac.errors import ConfigError
 from videomac.facts.shipped import locate
+from videomac.redaction import redacted
 
 S = TypeVar("S", bound="Section")
 
@@ -28,54 +31,70 @@ class Section(pydantic.BaseModel):
     """One section of a configuration: immutable, strict, unknown keys refused, each field documented below it."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a secret; our own messages show what is not
     )
+
+    SET_ITSELF: ClassVar[frozenset[str]] = frozenset()
+    """Dotted keys below this section that it sets itself, whatever the file says: nobody checks the places there."""
 
     @classmethod
     def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
-        """Hook: fills in plain values that follow from others, before the tree is checked."""
+        """Hook: fill in plain values that follow from others, before the tree is checked."""
         return tree
 
+    def plain(self) -> dict[str, Any]:
+        """Return the resolved values as plain JSON values, secrets masked: what files and logs may hold."""
+        return self.model_dump(mode="json")
+
     def canonical_json(self) -> str:
-        """The resolved values as JSON with sorted keys: what `config_hash` hashes."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Return the resolved values as JSON with sorted keys, without access options: what `config_hash` hashes."""
+        return json.dumps(_without_access(self.plain()), sort_keys=True, separators=(",", ":"))
 
     def config_hash(self) -> str:
-        """First 12 hex digits of the SHA-256 of the resolved values."""
+        """Return the first 12 hex digits of the SHA-256 of the resolved values."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:12]
 
     def to_yaml(self) -> str:
-        """The resolved values as YAML, in the order of declaration."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+        """Return the resolved values as YAML in the order of declaration, secrets masked."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=120)
 
     def with_values(self: S, **dotted: Any) -> S:
-        """A checked copy with some values replaced: `with_values(**{"data.manifest": "..."})`."""
-        tree = self.model_dump(mode="json")
+        """Return a checked copy with some values replaced: `with_values(**{"data.manifest": "..."})`."""
+        tree = self.model_dump(mode="json", context=REVEAL)
         for key, value in dotted.items():
-            _assign(tree, key, value)
+            _assign(type(self), tree, key, value)
         return validate(type(self), tree, origin="override")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redacted(value) if isinstance(value, str) else value
 
 
 def load(schema: type[S], path: str | None = None, overrides: typing.Sequence[str] = ()) -> S:
-    """Reads `path` (YAML; none: defaults only), applies `a.b=value` overrides (values in YAML) and checks the result.
+    """Read `path` (YAML; none: defaults only), apply `a.b=value` overrides (values in YAML) and check the result.
 
     Raises:
-        ConfigError: one line with the dotted path of the first mistake, what came and what is allowed.
+        ConfigError: one line with the dotted path of the first mistake, the value found and what is allowed.
     """
     tree = read_yaml(path) if path is not None else {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise ConfigError(f"override {override!r}: expected key=value, as in run.seed=1")
-        _assign(tree, key, _parse_value(key, text))
+        _assign(schema, tree, key, _parse_value(key, text))
     return validate(schema, tree, origin=str(path) if path else "command line")
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """A YAML file's mapping; `path` is looked up in the working directory, then among the shipped configs.
+    """Return a YAML file's mapping; `path` is looked up in the working folder, then among the shipped configs.
 
     Raises:
-        ConfigError: missing file, YAML that cannot be parsed, or a file that holds no mapping.
+        ConfigError: the file is missing, is not valid YAML, or does not hold a mapping.
     """
     found = locate(path)
     try:
@@ -83,7 +102,7 @@ def read_yaml(path: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: not valid YAML: {_where(error)}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -92,7 +111,7 @@ def read_yaml(path: str) -> dict[str, Any]:
 
 
 def validate(schema: type[S], tree: dict[str, Any], origin: str) -> S:
-    """Checks a tree of plain values against `schema`.
+    """Check a tree of plain values against `schema`.
 
     Raises:
         ConfigError: one line about the first mistake; `origin` says where the tree came from.
@@ -100,104 +119,90 @@ def validate(schema: type[S], tree: dict[str, Any], origin: str) -> S:
     try:
         return schema.model_validate_json(json.dumps(schema.completed(copy.deepcopy(tree))))
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{origin}: {_explain(schema, error)}") from error
+        raise ConfigError(f"{origin}: {explain(schema, error)}") from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{origin}: a value is no plain YAML scalar, list or mapping ({error})") from error
+        raise ConfigError(f"{origin}: a value is not a plain YAML scalar, list or mapping ({error})") from error
+
+
+def filled(schema: type[Section], tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the tree with the defaults of keys that it lacks: what an older version left out meant just that.
+
+    Keys without a default stay absent, and so do those whose default is null: `differing_keys` takes them as equal.
+    """
+    complete = dict(tree)
+    for name, field in schema.model_fields.items():
+        inner = section_type(field.annotation)
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if name not in complete and default is not None:
+            complete[name] = default.plain() if isinstance(default, Section) else _json_value(default)
+        elif inner is not None and isinstance(complete.get(name), dict):
+            complete[name] = filled(inner, complete[name])
+    return complete
 
 
 def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Lines `a.b: old -> new` for every leaf in which two resolved configurations (as plain trees) differ."""
+    """Return a line `a.b: old -> new` for every leaf in which two resolved configurations (plain trees) differ."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             lines += differing_keys(before, after, f"{prefix}{key}.")
         elif before != after:
-            lines.append(f"{prefix}{key}: {before!r} -> {after!r}")
+            lines.append(redacted(f"{prefix}{key}: {before!r} -> {after!r}"))
     return lines
+
+
+@contextlib.contextmanager
+def blamed_on(key: str) -> Iterator[None]:
+    """Turn a `ConfigError` about plain facts into a refusal of `key`, a key below the section that is being checked."""
+    try:
+        yield
+    except ConfigError as error:
+        raise BadValueError(key, str(error)) from error
+
+
+def section_type(annotation: Any) -> Any:
+    """Return the `Section` class inside an annotation such as `Model | None`, else None."""
+    options = typing.get_args(annotation) or (annotation,)
+    return next((t for t in options if isinstance(t, type) and issubclass(t, Section)), None)
 
 
 def _parse_value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(
-            f"override {key}={text}: the value is not valid YAML ({' '.join(str(error).split())})"
-        ) from error
+        raise ConfigError(f"override {key}: the value is not valid YAML: {_where(error)}") from error
 
 
-def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, leaf = dotted.split(".")
-    node = tree
-    for name in parents:
-        node = node.setdefault(name, {})
-        if not isinstance(node, dict):
+def _where(error: yaml.YAMLError) -> str:
+    """Return what is wrong and where, without the text around it, which may hold a secret."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{problem or 'a character that YAML does not allow'}{place}"
+
+
+def _assign(schema: type[Section], tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Put a value where a dotted key points; below a mapping with free keys, the rest of the key is one key."""
+    names, section = dotted.split("."), schema
+    for number, name in enumerate(names[:-1]):
+        tree = tree.setdefault(name, {})
+        if not isinstance(tree, dict):
             raise ConfigError(f"override {dotted}: {name!r} is a value, not a section")
-    node[leaf] = value
+        field = section.model_fields.get(name) if section is not None else None
+        if field is not None and typing.get_origin(field.annotation) is dict:
+            names = [*names[: number + 1], ".".join(names[number + 1 :])]
+            break
+        section = section_type(field.annotation) if field is not None else None
+    tree[names[-1]] = value
 
 
-def _explain(schema: type[Section], error: pydantic.ValidationError) -> str:
-    details, count = error.errors(), error.error_count()
-    first = next((d for d in details if d["type"] == "extra_forbidden"), details[0])  # a typo explains what is missing
-    where = _dotted(first["loc"])
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    return f"{where}{': ' if where else ''}{_complaint(schema, first)}{more}"
+def _json_value(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=lambda item: item.plain()))
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
-
-
-def _complaint(schema: type[Section], detail: Any) -> str:
-    kind, value = detail["type"], detail.get("input")
-    if kind == "extra_forbidden":
-        return f"unknown key{_suggestion(schema, detail['loc'])}"
-    if kind == "missing":
-        return "required, but not given; set it in the file or as key=value"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "value_error":
-        return message
-    shown = json.dumps(value)
-    hint = _number_hint(value) if kind.startswith(("float", "int")) else ""
-    return f"expected {message}, got {shown if len(shown) <= 80 else shown[:77] + '...'} ({_type_name(value)}){hint}"
-
-
-def _type_name(value: Any) -> str:
-    names: dict[type, str] = {dict: "mapping", list: "list", str: "string", types.NoneType: "null"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _number_hint(value: Any) -> str:
-    if not isinstance(value, str):
-        return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    mantissa, exponent, power = value.lower().partition("e")
-    written = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{power}" if exponent else f"{number:g}"
-    return f"; YAML reads {value} as a string: write {written}"
-
-
-def _suggestion(schema: type[Section], location: tuple[int | str, ...]) -> str:
-    fields = _fields_at(schema, location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), fields, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known here: {', '.join(fields)}" if fields else ""
-
-
-def _fields_at(schema: type[Section], location: tuple[int | str, ...]) -> list[str]:
-    model: Any = schema
-    for part in location:
-        fields = getattr(model, "model_fields", {})
-        if part not in fields:
-            return []
-        model = section_type(fields[part].annotation)
-    return list(getattr(model, "model_fields", {}))
-
-
-def section_type(annotation: Any) -> Any:
-    """The `Section` class inside an annotation such as `Model | None`, else None."""
-    options = typing.get_args(annotation) or (annotation,)
-    return next((t for t in options if isinstance(t, type) and issubclass(t, Section)), None)
+def _without_access(tree: dict[str, Any]) -> dict[str, Any]:
+    """How data is reached changes nothing that is computed: only the place of the options stays."""
+    return {
+        key: {} if key == "storage_options" else _without_access(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+    }

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 from videomac.config.base import Section
+from videomac.config.places import OutputPlace, Place
 
 
 class Export(Section):
-    """`videomac export`: a checkpoint's online encoder as weights for other programs."""
+    """`videomac export`: save a checkpoint's online encoder as weights for other programs."""
 
-    checkpoint: str
-    """Checkpoint folder, or a run's folder (its last checkpoint)."""
-    out: str
+    checkpoint: Place
+    """Checkpoint folder, or a run's folder for its last checkpoint."""
+    out: OutputPlace
     """Folder that receives the weights and `card.json`."""
     format: Literal["timm", "huggingface", "onnx"] = "timm"
-    """timm: safetensors + card; huggingface: a folder that timm loads as `local-dir:`; onnx: dynamic batch."""
+    """timm: safetensors and a card; huggingface: a folder that timm loads as `local-dir:`; onnx: dynamic batch size."""
 
 
 class Report(Section):
-    """`videomac report`: the page of a run, finished or not."""
+    """`videomac report`: write the page of a run (finished or not), a sweep or an evaluation."""
 
-    run: str
-    """Folder of the run (or of a sweep)."""
+    run: OutputPlace
+    """Folder of the run, the sweep or the evaluation."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pydantic
 import pydantic.dataclasses
 
+from videomac.config import Access
 from videomac.errors import DataError
 from videomac.storage.checksums import sha256_of
 from videomac.storage.entries import Advice, Damaged, Patience, split_url
@@ -97,7 +98,7 @@ class Manifest(_Record):
         return self.checksum[:12]
 
 
-def load_manifest(url: str, options: dict[str, str] | None = None, patience: Patience | None = None) -> Manifest:
+def load_manifest(url: str, options: Access = None, patience: Patience | None = None) -> Manifest:
     """Reads and checks a manifest: a path or URL of `manifest.json`, or of its folder.
 
     Raises:
@@ -108,7 +109,7 @@ def load_manifest(url: str, options: dict[str, str] | None = None, patience: Pat
     return read_manifest(storage, name, first=True)
 
 
-def open_storage(url: str, options: dict[str, str] | None, patience: Patience | None = None) -> tuple[Storage, str]:
+def open_storage(url: str, options: Access, patience: Patience | None = None) -> tuple[Storage, str]:
     """The storage of a manifest's folder, and the manifest's name in it."""
     folder, name = split_url(url) if url.endswith(".json") else (url, "manifest.json")
     return Storage(folder, options, patience, SHARDS), name

@@ -25,7 +25,7 @@ WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 class Row:
     """One row of the table: features at a stage, over one or several seeds."""
 
-    source: config.Features
+    source: config.Candidate
     stage: int
     baseline: bool = False
 
@@ -80,7 +80,7 @@ def plan_rows(settings: config.Evaluate) -> list[Row]:
     return rows
 
 
-def _resolved(section: config.Features, out: str) -> config.Features:
+def _resolved(section: config.Candidate, out: str) -> config.Candidate:
     if section.source != "export":
         return section
     if section.model is None:
@@ -88,7 +88,7 @@ def _resolved(section: config.Features, out: str) -> config.Features:
     return section.model_copy(update={"model": _export_folder(section.model, out)})
 
 
-def _named(name: str, out: str) -> config.Features:
+def _named(name: str, out: str) -> config.Candidate:
     """What `model` or a baseline names: an export, a checkpoint, weights of a timm network, or a timm name."""
     architecture, at, file = name.partition("@")
     if at:
@@ -100,11 +100,11 @@ def _named(name: str, out: str) -> config.Features:
     if name.startswith(("local-dir:", "hf-hub:", "hf_hub:", "timm/")) or timm.is_model(name.split(".")[0]):
         return _timm(name, None, label=name)
     folder = _export_folder(name, out)
-    return config.Features(label=_folder_label(name), source="export", model=folder, stage=None)
+    return config.Candidate(label=_folder_label(name), source="export", model=folder, stage=None)
 
 
-def _timm(architecture: str, weights: str | None, label: str) -> config.Features:
-    return config.Features(label=label, source="timm", model=architecture, weights=weights, stage=None)
+def _timm(architecture: str, weights: str | None, label: str) -> config.Candidate:
+    return config.Candidate(label=label, source="timm", model=architecture, weights=weights, stage=None)
 
 
 def _architecture_of(file: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from videomac.config import Pretrain, differing_keys
+from videomac.config import Pretrain, differing_keys, filled
 from videomac.errors import CheckpointError, ConfigError
 from videomac.pretrain.step import TrainState
 from videomac.storage.run_folder import RunFolder
@@ -51,7 +51,8 @@ def refuse_other_config(folder: RunFolder, settings: Pretrain) -> bool:
 
 def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> None:
     """Raises ConfigError with the differing keys if `config` is not the same run as `settings`."""
-    differing = differing_keys(identity(config), identity(settings.model_dump(mode="json")))
+    before = filled(Pretrain, config)  # what an older version wrote lacks the keys that came since
+    differing = differing_keys(identity(before), identity(settings.plain()))
     if differing:
         raise ConfigError(
             f"{place} holds a run with another configuration: {'; '.join(differing)}; "

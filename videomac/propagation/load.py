@@ -34,7 +34,7 @@ _ANY_SIZE = {
 """By words in timm's names: the argument that makes a network take frames of any size."""
 
 
-def identify(source: config.Features, stage: int, seed: int = 0, stride_reduction: int = 1) -> FeatureIdentity:
+def identify(source: config.Candidate, stage: int, seed: int = 0, stride_reduction: int = 1) -> FeatureIdentity:
     """Return what decides the features, without building the network.
 
     Raises:
@@ -56,7 +56,7 @@ def identify(source: config.Features, stage: int, seed: int = 0, stride_reductio
 
 
 def load_extractor(
-    source: config.Features, stage: int, seed: int = 0, stride_reduction: int = 1, device: str = "cpu"
+    source: config.Candidate, stage: int, seed: int = 0, stride_reduction: int = 1, device: str = "cpu"
 ) -> Extractor:
     """Return the extractor of one set of features.
 
@@ -121,7 +121,7 @@ class _Built:
     config_hash: str | None = None
 
 
-def _build(source: config.Features, identity: FeatureIdentity) -> _Built:
+def _build(source: config.Candidate, identity: FeatureIdentity) -> _Built:
     model = _model(source)
     card = read_card(model) if (Path(model) / CARD).is_file() else None
     if identity.seed is not None:
@@ -140,7 +140,7 @@ def _build(source: config.Features, identity: FeatureIdentity) -> _Built:
     return _Built(network, model, weights_sha256, tuple(mean), tuple(std))
 
 
-def _load_weights(network: nn.Module, source: config.Features, identity: FeatureIdentity, card: Card | None) -> str:
+def _load_weights(network: nn.Module, source: config.Candidate, identity: FeatureIdentity, card: Card | None) -> str:
     """Load the weights that the source names, if any; return the SHA-256 of what the network then has."""
     if source.source == "export":
         assert card is not None, "identify has read it"
@@ -151,7 +151,7 @@ def _load_weights(network: nn.Module, source: config.Features, identity: Feature
     return identity.weights or _hash_tensors(network)
 
 
-def _model(source: config.Features) -> str:
+def _model(source: config.Candidate) -> str:
     if source.model is None:
         raise EvaluationError(
             f"features {source.label!r}: source {source.source} needs model: an export folder or timm name"

@@ -51,7 +51,7 @@ UNREACHABLE = (
 """Faults of the connection, from refused to broken off."""
 SLOWEST_BYTES_PER_S = 1 << 20
 """A transfer slower than this, beyond `Patience.attempt_s`, is given up and tried again."""
-OPTIONS = {"endpoint_url", "key", "secret", "token", "region"}
+OPTIONS = {"endpoint_url", "key", "secret", "token", "region", "profile"}
 """Known storage options of S3."""
 
 

@@ -12,11 +12,12 @@ import collections
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import tenacity
 
+from videomac.config import Access, clear_options
 from videomac.errors import DamagedFileError, MissingFileError, StorageError
 from videomac.storage import entries
 from videomac.storage.checksums import sha256_of_file, sha256_of_pieces
@@ -42,12 +43,12 @@ class Storage:
     def __init__(
         self,
         root: str,
-        options: Mapping[str, str] | None = None,
+        options: Access = None,
         patience: Patience | None = None,
         advice: Advice = NO_ADVICE,
     ) -> None:
         self.root = root.rstrip("/")
-        self._options = dict(options or {})
+        self._options = clear_options(options)
         self.patience = patience or entries.DEFAULT_PATIENCE
         self._advice = advice
         self.counts: collections.Counter[str] = collections.Counter()

@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from videomac.cli import COMMANDS
-from videomac.config import Pretrain, Quickstart, Section, Tune, differing_keys, load
+from videomac.config import Pretrain, Quickstart, Section, Tune, differing_keys, filled, load
 from videomac.config.base import section_type
 from videomac.errors import ConfigError
 from videomac.facts.shipped import config_folder
+from videomac.pretrain.resume import refuse_other_run
 
+ROOT = Path(__file__).resolve().parents[3]
 GOOD = {"run": {"name": "a"}, "data": {"manifest": "m.json"}, "train": {"steps": 2}}
 
 
@@ -30,7 +32,9 @@ def refusal(path: str | None, *overrides: str) -> str:
 
 
 def test_a_typo_is_answered_with_the_key_that_was_meant(good):
-    assert refusal(good, "model.mask_rato=0.5").endswith("model.mask_rato: unknown key; did you mean 'mask_ratio'?")
+    message = refusal(good, "model.mask_rato=0.5")
+
+    assert "model.mask_rato: unknown key; did you mean 'mask_ratio'? (known here: encoder, cell, mask_ratio," in message
 
 
 def test_a_number_that_yaml_reads_as_a_string_is_answered_with_how_to_write_it(good):
@@ -47,7 +51,7 @@ def test_a_wrong_type_is_shown_with_its_value(good):
 def test_an_impossible_value_states_both_counts(good):
     message = refusal(good, "model.mask_ratio=0.99")
 
-    assert "keeps int(49 * (1 - 0.99)) = 0 visible; expected 1..48" in message
+    assert "keeps int(49 * (1 - 0.99)) = 0 visible; expected 1 to 48" in message
 
 
 def test_a_missing_path_lists_the_shipped_configs():
@@ -142,3 +146,28 @@ def test_a_repeated_grid_has_a_seed_for_each_repeat():
 
     assert once.searched == once.space
     assert twice.searched == twice.space | {"run.seed": [5, 6]}
+
+
+OLD_RUN = ROOT / "tests" / "fixtures" / "config_66eb288.yaml"
+
+
+def test_what_an_older_version_wrote_is_the_same_run():
+    old = yaml.safe_load(OLD_RUN.read_text())
+    words = ["data.manifest=runs/quickstart/shards/manifest.json", "run.name=old"]
+    now = load(Pretrain, "configs/pretrain/laptop.yaml", words)
+
+    refuse_other_run("old", old, now)
+    refuse_other_run("old", old, load(Pretrain, str(OLD_RUN)))
+    with pytest.raises(ConfigError, match=r"model\.decoder_dim: 256 -> 128"):
+        refuse_other_run("old", old, now.with_values(**{"model.decoder_dim": 128}))
+
+
+def test_keys_that_an_older_version_did_not_know_count_as_their_defaults():
+    now = load(Pretrain, "configs/pretrain/laptop.yaml", ["data.manifest=m.json"])
+    older = now.plain()
+    del older["data"]["gap_s"], older["model"]["encoder"]["drop_path"], older["optim"]["clip_norm"]
+
+    assert differing_keys(filled(Pretrain, older), now.plain()) == []
+    refuse_other_run("older", older, now)
+    with pytest.raises(ConfigError, match=r"data\.gap_s"):
+        refuse_other_run("older", older, now.with_values(**{"data.gap_s": [0.2, 0.5]}))

@@ -8,9 +8,10 @@ import pytest
 from videomac.config import Candidate, Evaluate, LabelledData
 from videomac.facts.presets import PRESETS
 from videomac.facts.tasks import TASKS
-from videomac.propagation import features, summary, tasks
+from videomac.propagation import summary, tasks
 from videomac.propagation.clips import MaskClip, PointClip
 from videomac.propagation.frames import find_frames
+from videomac.propagation.load import load_extractor
 
 SIDE = 32
 
@@ -41,7 +42,7 @@ def clip_of(task: str, frames, folder: Path):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_scores_of_the_table_are_those_that_a_clip_and_the_total_are_given(task, frames, tmp_path):
-    extractor = features.load(Candidate(label="raw", source="raw_colour"), stage=0)
+    extractor = load_extractor(Candidate(label="raw", source="raw_colour"), stage=0)
     preset = PRESETS[TASKS[task].preset]
 
     result = tasks.score_clip(clip_of(task, frames, tmp_path), extractor, preset, task)

@@ -12,7 +12,7 @@ FRAME = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 
 
 def section(source="random", **keys):
-    return config.Features(label="x", source=source, **keys)
+    return config.Candidate(label="x", source=source, **keys)
 
 
 def extracted(source, stage=1, **keys):

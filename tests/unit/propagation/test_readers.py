@@ -15,7 +15,7 @@ from videomac.facts import presets
 from videomac.propagation import tasks
 from videomac.propagation.load import load_extractor
 
-RAW = config.Features(label="raw", source="raw_colour")
+RAW = config.Candidate(label="raw", source="raw_colour")
 
 
 def data(root, **keys):

@@ -59,5 +59,5 @@ def test_errors_name_the_path(tmp_path):
 
 
 def test_papers_pairs_are_opened_one_by_one():
-    with pytest.raises(ValueError, match="neighbours_6fps needs pairs_per_open 1"):
+    with pytest.raises(ValueError, match="neighbours_6fps needs 1, got 2"):
         Data(manifest="m", pair_sampling="neighbours_6fps")

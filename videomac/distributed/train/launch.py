@@ -134,7 +134,7 @@ def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: dict[str, Any
     board: Any = progress.Board.remote()
     # Absolute, since a node may lack the driver's working folder.
     config = settings if "://" in folder.url else settings.with_values(**{"run.storage": str(Path(folder.url).parent)})
-    task = {"config": config.model_dump_json(), "plan": plan, "board": board, "facts": facts, "folder": os.getcwd()}
+    task = {"config": config, "plan": plan, "board": board, "facts": facts, "folder": os.getcwd()}
     trainer = _Trainer(
         train_worker,
         train_loop_config=task,

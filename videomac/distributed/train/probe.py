@@ -35,13 +35,12 @@ def validation_config(settings: Pretrain, board: Any) -> ValidationConfig | None
     """
     if settings.probe is None:
         return None
-    score: Any = functools.partial(score_checkpoint, config=settings.model_dump_json(), board=board)
+    score: Any = functools.partial(score_checkpoint, settings=settings, board=board)
     return ValidationConfig(fn=score, ray_remote_kwargs={"num_cpus": 0})
 
 
-def score_checkpoint(checkpoint: Checkpoint, config: str, board: Any) -> dict[str, float]:
+def score_checkpoint(checkpoint: Checkpoint, settings: Pretrain, board: Any) -> dict[str, float]:
     """Scores of a checkpoint, kept in `probes/`; copies it to `best/` if none scored higher."""
-    settings = Pretrain.model_validate_json(config)
     assert settings.probe is not None, "only runs with a probe ask for scores"
     folder = RunFolder(settings.run.storage, settings.run.name)
     name = checkpoint.path.rstrip("/").rpartition("/")[2]

@@ -55,7 +55,7 @@ def train_worker(task: dict[str, Any]) -> dict[str, Any]:
     that going on is no use: a restart by Ray Train would only fail again.
     """
     enter(task["folder"])
-    settings = Pretrain.model_validate_json(task["config"])
+    settings: Pretrain = task["config"]  # the object itself: files and logs never see its secrets
     torch.set_num_threads(settings.workers.threads or max(1, int(settings.workers.cpus)))
     with progress.alive(task["board"]):
         worker = Worker(settings, task["plan"], task["board"], task["facts"])

@@ -83,7 +83,7 @@ def local(monkeypatch):
 def fit(settings, board=None):
     plan = read_plan(settings.data, settings.run.seed)
     task = {
-        "config": settings.model_dump_json(), "plan": plan, "board": board or Board(), "facts": FACTS, "folder": "."
+        "config": settings, "plan": plan, "board": board or Board(), "facts": FACTS, "folder": "."
     }  # fmt: skip
     scaling = ray.train.ScalingConfig(num_workers=0)
     return TorchTrainer(train_worker, train_loop_config=task, scaling_config=scaling).fit()
