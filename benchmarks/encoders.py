@@ -35,9 +35,9 @@ from videomac.nn.masking import all_cells
 from videomac.nn.networks.encoder import Encoder
 from videomac.nn.networks.registry import build_encoder
 from videomac.nn.patches import normalise_cells, patchify
-from videomac.nn.sites.convolution import CPU_MULTIPLIES_BF16
 from videomac.nn.sites.minkowski import engine
 from videomac.nn.sites.protocol import Features
+from videomac.nn.torch_internals import CPU_MULTIPLIES_BF16
 from videomac.pretrain import ema
 from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.model import MaskedAutoencoder, build_model

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from videomac.nn.torch_internals import lerp_all
+
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -24,7 +26,7 @@ def update(target: nn.Module, online: nn.Module, momentum: float) -> None:
     """
     averaged, counters = _tensor_pairs(target, online)
     ours, theirs = [t for t, _ in averaged], [o for _, o in averaged]
-    torch._foreach_lerp_(ours, theirs, 1.0 - momentum)  # pyright: ignore[reportPrivateImportUsage]
+    lerp_all(ours, theirs, 1.0 - momentum)
     for counter, counted in counters:
         counter.copy_(counted)
 

@@ -1,9 +1,9 @@
 """Ordinary convolutions of packed cells: the sites under each tap gathered side by side, then one matrix product.
 
-Of canvas, tiles with halo and gathered taps, the last measured fastest for every 3x3 layer of ResNet-18/50 at t = 8, 4,
+Of canvas, tiles with halo and gathered taps, the last was the fastest for every 3x3 layer of ResNet-18/50 at t = 8, 4,
 2, 1 (docs/log.md, "3x3 convolutions"). Only the input is kept for the backward pass; its taps are gathered again.
 
-Shape letters: as in nn/neighbours.py; o channels out, d = p * p * c.
+Shape letters: as in nn/sites/neighbours.py; o channels out, d = p * p * c, s output sites of the batch.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from torch.nn import functional as F
 
 from videomac.nn.sites.linear import linear
 from videomac.nn.sites.neighbours import Neighbours, gather
-
-CPU_MULTIPLIES_BF16: bool = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-"""This CPU has units for products of bfloat16; others compute them slower than those of float32."""
+from videomac.nn.sites.protocol import Features
 
 
 def taps_conv(
     x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours
 ) -> Float[Tensor, "b k u u o"]:
-    """`layer` (one group) over the visible neighbours of every output site."""
-    size, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
+    """Apply `layer` (one group) to the visible neighbours of every output site."""
+    side, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
     before = 0 if layer.padding == "same" else int(layer.padding[0])
-    table = neighbours.taps(x_bkttc.shape[2], size, stride, dilation, before)
+    table = neighbours.taps(x_bkttc.shape[2], side, stride, dilation, before)
     dtype = autocast_dtype(x_bkttc)
     bias = None if layer.bias is None else layer.bias.to(dtype)
     return _TapsConv.apply(x_bkttc.to(dtype), layer.weight.to(dtype), bias, table)
@@ -37,7 +35,7 @@ def taps_conv(
 def stem_conv(
     x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours
 ) -> Float[Tensor, "b k u u o"]:
-    """The same by tiles with their halo: fits few channels and many taps, as in a 7x7 stem."""
+    """Apply the same to tiles with their halo: fits few channels and many taps, as in a 7x7 stem."""
     b, k, t, _, _ = x_bkttc.shape
     tiles_nyxc = gather(x_bkttc, neighbours.tiles(t, int(layer.padding[0])))
     y_noyx = F.conv2d(tiles_nyxc.permute(0, 3, 1, 2), layer.weight, layer.bias, layer.stride)
@@ -46,15 +44,15 @@ def stem_conv(
 
 
 def max_pool(x_bkttc: Float[Tensor, "b k t t c"], neighbours: Neighbours) -> Float[Tensor, "b k u u c"]:
-    """3x3 maximum at stride 2 over visible neighbours, by tiles with their halo."""
+    """Take the 3x3 maximum at stride 2 over visible neighbours, on tiles with their halo."""
     b, k, t, _, _ = x_bkttc.shape
     tiles_nyxc = gather(x_bkttc, neighbours.tiles(t, 1), fill=-torch.inf)
     y_ncyx = F.max_pool2d(tiles_nyxc.permute(0, 3, 1, 2), 3, 2)
     return y_ncyx.permute(0, 2, 3, 1).reshape(b, k, t // 2, t // 2, -1)
 
 
-def autocast_dtype(x: Tensor) -> torch.dtype:
-    """The type that autocast computes matrix products in; outside autocast `x`'s own."""
+def autocast_dtype(x: Features) -> torch.dtype:
+    """Return the type that autocast computes matrix products in; outside autocast the type of `x`."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 

@@ -1,10 +1,10 @@
 """Depthwise convolution of packed cells at stride 1, forward and backward.
 
 The set of visible sites is the same before and after, so the gradient of the input is the same operation with the
-kernel turned by 180 degrees. How it is computed is chosen by size: tiles with their halo cost in proportion to the
-visible cells but copy the halo; a canvas costs the whole map.
+kernel turned by 180 degrees. The number of sites decides how it is computed: tiles with their halo cost in proportion
+to the visible cells but copy the halo; a canvas costs the whole map.
 
-Shape letters: as in nn/neighbours.py; o = 1.
+Shape letters: as in nn/sites/neighbours.py; o = 1.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videomac.nn.sites.convolution import CPU_MULTIPLIES_BF16, autocast_dtype
+from videomac.nn.sites.convolution import autocast_dtype
 from videomac.nn.sites.neighbours import Neighbours, gather
+from videomac.nn.torch_internals import CPU_MULTIPLIES_BF16
 
 
 def depthwise_conv(
     x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d, neighbours: Neighbours
 ) -> Float[Tensor, "b k t t c"]:
-    """`layer` (groups = channels, odd kernel, stride 1) over the visible neighbours of every site."""
+    """Apply `layer` (groups = channels, odd kernel, stride 1) to the visible neighbours of every site."""
     _, k, t, _, _ = x_bkttc.shape
     reach = layer.kernel_size[0] // 2 * layer.dilation[0]
-    cells = neighbours.grid[0] * neighbours.grid[1]
-    if x_bkttc.is_cpu and tiles_are_cheaper(cells, k, t, reach):
+    cell_count = neighbours.grid[0] * neighbours.grid[1]
+    if x_bkttc.is_cpu and tiles_are_cheaper(cell_count, k, t, reach):
         around, sites = neighbours.tiles(t, reach), None
     else:
         around, sites = neighbours.canvas(t), neighbours.sites(t)
@@ -73,19 +74,19 @@ class _DepthwiseConv(torch.autograd.Function):
         return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
-def tiles_are_cheaper(cells: int, k: int, t: int, reach: int) -> bool:
-    """Whether k tiles with their halo cost less than a canvas of all cells.
+def tiles_are_cheaper(cell_count: int, k: int, t: int, reach: int) -> bool:
+    """Return whether k tiles with their halo cost less than a canvas of all cells.
 
     A tile costs its own sites and, to be laid out, those with the halo; a canvas costs all of the map. Weights fitted
     to measurements at t = 8, 4, 2, 1 and k = 4, 12, 24 of 49 (docs/log.md, "Depthwise 7x7").
     """
-    return k * (4 * t * t + (t + 2 * reach) ** 2) < 7 * cells * t * t
+    return k * (4 * t * t + (t + 2 * reach) ** 2) < 7 * cell_count * t * t
 
 
 def _convolve(
     x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, around: Tensor, sites: Tensor | None
 ) -> Tensor:
-    """By tiles with their halo, or, where `sites` says the way back, by canvases."""
+    """Convolve tiles with their halo, or canvases if `sites` says where the packed sites lie in them."""
     c = x_bkttc.shape[-1]
     padding = 0 if sites is None else weight_copp.shape[-1] // 2 * dilation
     x_ncyx = gather(x_bkttc, around).permute(0, 3, 1, 2)
@@ -95,9 +96,9 @@ def _convolve(
 
 
 def _weight_gradient(
-    x_bkttc: Tensor, grad_bkttc: Tensor, size: int, dilation: int, spread: Tensor
+    x_bkttc: Tensor, grad_bkttc: Tensor, side: int, dilation: int, spread: Tensor
 ) -> Float[Tensor, "c 1 p p"]:
-    """The correlation of input and gradient, computed as a depthwise convolution whose kernels are the gradient.
+    """Return the correlation of input and gradient, computed as a depthwise convolution with the gradient as kernels.
 
     oneDNN's own backward pass for depthwise weights is four to five times slower than this on CPU (docs/log.md). Every
     tile (or at t = 1, where a kernel of one site is its slow case, every canvas) and channel becomes a channel.
@@ -105,9 +106,9 @@ def _weight_gradient(
     t, c = x_bkttc.shape[2], x_bkttc.shape[-1]
     x_yxnc = gather(x_bkttc, spread.permute(1, 2, 0))
     kernel_nttc = grad_bkttc.flatten(0, 1) if t > 1 else gather(grad_bkttc, spread)
-    kernel_nctt, padding = kernel_nttc.permute(0, 3, 1, 2), 0 if t > 1 else size // 2 * dilation
+    kernel_nctt, padding = kernel_nttc.permute(0, 3, 1, 2), 0 if t > 1 else side // 2 * dilation
     n = kernel_nctt.shape[0]
     x_1qyx = x_yxnc.flatten(2).unsqueeze(0).permute(0, 3, 1, 2)
     kernel_q1tt = kernel_nctt.reshape(n * c, 1, *kernel_nctt.shape[2:])
     taps_1qpp = F.conv2d(x_1qyx, kernel_q1tt, stride=dilation, padding=padding, groups=n * c)
-    return taps_1qpp.permute(0, 2, 3, 1).reshape(size, size, n, c).sum(2).permute(2, 0, 1).unsqueeze(1)
+    return taps_1qpp.permute(0, 2, 3, 1).reshape(side, side, n, c).sum(2).permute(2, 0, 1).unsqueeze(1)

@@ -1,10 +1,10 @@
 """The linear layer of packed cells on CPU: oneDNN's product where PyTorch would call MKL's.
 
 PyTorch computes float32 products by MKL, and half precision by oneDNN. oneDNN's float32 product measured 3 to 30 %
-faster at every layer of ConvNeXt and ResNet, most of all at few rows (docs/log.md, "Linear layers"), forward and
-towards the input; towards the weights MKL's was the faster.
+faster at every layer of ConvNeXt and ResNet, most of all with few sites (docs/log.md, "Linear layers"), forward and
+towards the input; towards the weights MKL's was faster.
 
-Shape letters: c o channels in and out, r rows.
+Shape letters: c o channels in and out, r sites.
 """
 
 from __future__ import annotations
@@ -16,54 +16,45 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from videomac.nn.torch_internals import ONEDNN_LINEAR
+
 
 def linear(
     x: Float[Tensor, "... c"], weight_oc: Float[Tensor, "o c"], bias_o: Float[Tensor, " o"] | None
 ) -> Float[Tensor, "... o"]:
-    """`F.linear`, by oneDNN where that is known to be faster."""
+    """Compute `F.linear`, by oneDNN where that is known to be faster."""
     return _Linear.apply(x, weight_oc, bias_o) if _by_onednn(x, weight_oc) else F.linear(x, weight_oc, bias_o)
 
 
-def _by_onednn(x: Tensor, weight_oc: Tensor) -> bool:
-    """On CPU in float32, where this PyTorch has the operator, and no compiler chooses by itself."""
+def _by_onednn(x: Float[Tensor, "... c"], weight_oc: Float[Tensor, "o c"]) -> bool:
+    """Return True on CPU in float32, where this PyTorch has the operator and no compiler chooses by itself."""
     return (
         x.is_cpu
         and x.dtype == weight_oc.dtype == torch.float32
-        and _ONEDNN is not None
+        and ONEDNN_LINEAR is not None
         and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
 
 
-def _onednn() -> Any:
-    """The operator behind Inductor's linear layers, or None where this build lacks it or it has changed."""
-    try:
-        operator = torch.ops.mkldnn._linear_pointwise.default
-        one_11 = torch.ones(1, 1)
-        return operator if operator(one_11, one_11, one_11[0], "none", [], "").item() == 2 else None
-    except (AttributeError, RuntimeError, TypeError):
-        return None
-
-
-_ONEDNN = _onednn()
-
-
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_oc: Tensor, bias_o: Tensor | None) -> Tensor:
+        assert ONEDNN_LINEAR is not None, "_by_onednn has asked"
         ctx.save_for_backward(x, weight_oc)
         ctx.has_bias = bias_o is not None
-        return _ONEDNN(x.contiguous(), weight_oc, bias_o, "none", [], "")
+        return ONEDNN_LINEAR(x.contiguous(), weight_oc, bias_o, "none", [], "")
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        assert ONEDNN_LINEAR is not None, "the forward pass has used it"
         x, weight_oc = ctx.saved_tensors
         grad = grads[0].contiguous()
         grad_ro = grad.flatten(0, -2)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = _ONEDNN(grad, weight_oc.t(), None, "none", [], "")
+            grad_x = ONEDNN_LINEAR(grad, weight_oc.t(), None, "none", [], "")
         if ctx.needs_input_grad[1]:
             grad_weight = grad_ro.t() @ x.reshape(-1, x.shape[-1])
         if ctx.has_bias and ctx.needs_input_grad[2]:

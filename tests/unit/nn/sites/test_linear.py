@@ -18,7 +18,7 @@ def test_values_and_gradients_are_pytorchs(bias, layout):
         weight = torch.randn(20, 12).t()
     ours = [value.detach().requires_grad_() for value in (x, weight, torch.randn(12))]
     theirs = [value.detach().double().requires_grad_() for value in ours]
-    assert products._by_onednn(ours[0], ours[1]) == (products._ONEDNN is not None)
+    assert products._by_onednn(ours[0], ours[1]) == (products.ONEDNN_LINEAR is not None)
     results = []
     for linear, (a, w, b) in ((products.linear, ours), (F.linear, theirs)):
         y = linear(a, w, b if bias else None)
@@ -30,6 +30,6 @@ def test_values_and_gradients_are_pytorchs(bias, layout):
 
 
 def test_a_build_without_the_operator_takes_pytorchs_own(monkeypatch):
-    monkeypatch.setattr(products, "_ONEDNN", None)
+    monkeypatch.setattr(products, "ONEDNN_LINEAR", None)
     x, weight = torch.randn(4, 5), torch.randn(3, 5)
     assert products.linear(x, weight, None).equal(F.linear(x, weight))
