@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from videomac.facts.networks import SIZES, Size
-from videomac.nn.masking import cells_to_visible, unpack
+from videomac.nn.masking import unpack
 from videomac.nn.networks.decoder import Decoder
+from videomac.nn.networks.encoder import EncoderSpec
 from videomac.nn.networks.registry import build_network
 from videomac.nn.networks.videomac_weights import from_published, our_layout, our_name
-from videomac.nn.patches import normalise_cells, patchify
+from videomac.pretrain.losses import pair_errors
 
 DATA = Path(__file__).parent / "data"
 TINY = {
@@ -39,7 +40,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, size: Size, stem: int, decoder_dim: int):
         super().__init__()
-        self.encoder = build_network(size, "paper", stem=stem)
+        self.encoder = build_network(size, EncoderSpec(variant="paper"), stem=stem)
         self.decoder = Decoder(self.encoder.dims[-1], decoder_dim, 1, 32)
 
     def forward(self, x_bchw, cells_bk):
@@ -49,15 +50,11 @@ class Autoencoder(nn.Module):
         return maps, self.decoder(stages[-1], cells_bk, grid)
 
 
-def losses(pred_bnd, target_pred_bnd, frame1, frame2, visible_bn):
-    hidden_bn = ~visible_bn
-
-    def mean_over_hidden(a_bnd, b_bnd):
-        return (a_bnd - b_bnd).square().mean(-1)[hidden_bn].mean()
-
-    online = mean_over_hidden(pred_bnd, normalise_cells(patchify(frame1, 32)))
-    target = mean_over_hidden(target_pred_bnd, normalise_cells(patchify(frame2, 32)))
-    consistency = mean_over_hidden(pred_bnd, target_pred_bnd.detach())
+def losses(pred_bnd, target_pred_bnd, frame1, frame2, cells_bk):
+    """Means over the masked cells of the batch, as `train_step` takes them: sums of `pair_errors`, divided once."""
+    errors = pair_errors(pred_bnd, target_pred_bnd, frame1, frame2, cells_bk, 32)
+    cells = len(pred_bnd) * (pred_bnd.shape[1] - cells_bk.shape[1])
+    online, target, consistency = (error_b.sum() / cells for error_b in errors)
     return {"online": online, "target": target, "cons": consistency, "total": online + target + consistency}
 
 
@@ -69,7 +66,7 @@ def run(golden, model, target, frame1, frame2):
     stages, pred_bnd = model(frame1, cells_bk)
     with torch.no_grad():
         _, target_pred_bnd = target(frame2, cells_bk)
-    loss = losses(pred_bnd, target_pred_bnd, frame1, frame2, cells_to_visible(cells_bk, removed_bn.shape[1]))
+    loss = losses(pred_bnd, target_pred_bnd, frame1, frame2, cells_bk)
     loss["total"].backward()
     for name, value in loss.items():
         np.testing.assert_allclose(value.item(), golden[f"loss_{name}"], rtol=1e-5, err_msg=name)
