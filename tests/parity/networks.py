@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from videomac.facts.networks import Size
-from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.networks.registry import build_network
 
 SMALL = {
@@ -20,8 +20,7 @@ SMALL = {
 def small_network(family: str, variant: str = "standard", cell: int = 32, seed: int = 0) -> Encoder:
     """Return the network in float64, every parameter moved away from values that could hide a mistake."""
     torch.manual_seed(seed)
-    network = build_network(SMALL[family], variant, output_stride=cell, stem=8).double()
-    network.cell = cell
+    network = build_network(SMALL[family], EncoderSpec(variant=variant, cell=cell), stem=8).double()
     for parameter in network.parameters():
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.3)

@@ -1,4 +1,4 @@
-"""BatchNorm whose statistics run over the visible sites of the valid rows, in sync across workers on request.
+"""BatchNorm with statistics over the visible sites of the valid samples, across all workers on request.
 
 Shape letters: b batch, s sites of one sample, c channels.
 """
@@ -22,7 +22,7 @@ _recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
 
 @contextmanager
 def recomputing() -> Iterator[None]:
-    """Running statistics stand still: a checkpointed block's second forward pass must not count its batch again."""
+    """Freeze running statistics: a checkpointed block's second forward pass must not count its batch again."""
     token = _recomputing.set(True)
     try:
         yield
@@ -31,10 +31,10 @@ def recomputing() -> Iterator[None]:
 
 
 class SiteBatchNorm(nn.Module):
-    """BatchNorm2d's parameters, buffers and formulas (Ioffe and Szegedy 2015), other population.
+    """BatchNorm2d's parameters, buffers and formulas (Ioffe and Szegedy 2015) over another population.
 
-    In training with fewer than 2 counted sites (a batch without a valid row) the running statistics are used and left
-    alone, chosen by `torch.where` so that nothing waits for the device.
+    In training with fewer than 2 counted sites (a batch without a valid sample) the running statistics are used and
+    left alone, chosen by `torch.where` so that nothing waits for the device.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1):
@@ -49,22 +49,25 @@ class SiteBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x: Features, sites: Sites) -> Features:
-        """Normalised per channel; the result keeps hidden sites at zero where they are stored."""
+    def forward(self, x: Features, sites: Sites[Features]) -> Features:
+        """Normalise each channel; hidden sites stay zero where they are stored."""
         x_bsc = x.flatten(1, -2)
         if self.training:
-            y_bsc, mean_c, var_c, count = _Normalise.apply(x_bsc, self, self.weight, self.bias, sites.weight(x))
+            y_bsc, mean_c, var_c, count = _Normalise.apply(x_bsc, self, self.weight, self.bias, sites.counted(x))
             if not _recomputing.get():
                 self._follow(mean_c, var_c, count)
         else:
             scale_c = self.weight * torch.rsqrt(self.running_var + self.eps)
             shift_c = self.bias - self.running_mean * scale_c
             y_bsc = torch.addcmul(shift_c.to(x.dtype), x_bsc, scale_c.to(x.dtype))
-        return sites.keep(y_bsc.view_as(x))
+        return sites.zero_hidden(y_bsc.view_as(x))
 
     @torch.no_grad()
-    def _follow(self, mean_c: Tensor, var_c: Tensor, count: Tensor) -> None:
-        """Running statistics follow those of the batch: the unbiased variance, as BatchNorm2d; not below 2 sites."""
+    def _follow(self, mean_c: Float[Tensor, " c"], var_c: Float[Tensor, " c"], count: Float[Tensor, ""]) -> None:
+        """Move the running statistics towards those of the batch (unbiased variance, as BatchNorm2d).
+
+        Below 2 sites they stay as they are.
+        """
         enough = count >= 2
         step = (self.momentum * enough).to(mean_c.dtype)
         self.running_mean.lerp_(mean_c, step)
@@ -73,9 +76,9 @@ class SiteBatchNorm(nn.Module):
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias, also mean, biased variance and number of counted sites.
+    """(x - mean) / sqrt(var + eps) * weight + bias; also mean, biased variance and the number of counted sites.
 
-    Sites that are not counted are normalised too, and gradients pass through them, but not into the statistics.
+    Sites that are not counted are normalised too: gradients pass through them, but not into the statistics.
     """
 
     @staticmethod
@@ -117,7 +120,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | None) -> Float[Tensor, " c"]:
-    """Sum over the counted sites, at least in float32."""
+    """Return the sum over the counted sites, in float32 or wider."""
     dtype = torch.promote_types(x_bsc.dtype, torch.float32)
     if counted_bs is None:
         return x_bsc.sum((0, 1), dtype=dtype)
@@ -127,7 +130,7 @@ def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | Non
 
 
 def _over_workers(norm: SiteBatchNorm, total: Tensor) -> Tensor:
-    """The sum over all workers, where the norm is in sync."""
+    """Return the sum over all workers if the norm is in sync, else the total unchanged."""
     if norm.in_sync and dist.is_initialized():
         total = total.clone()
         dist.all_reduce(total)
@@ -135,7 +138,7 @@ def _over_workers(norm: SiteBatchNorm, total: Tensor) -> Tensor:
 
 
 def sync_batchnorm(network: nn.Module, in_sync: bool = True) -> None:
-    """Lets every BatchNorm of a network take its statistics over all workers of the default process group."""
+    """Make every BatchNorm of a network take its statistics over all workers of the default process group."""
     for module in network.modules():
         if isinstance(module, SiteBatchNorm):
             module.in_sync = in_sync

@@ -18,7 +18,7 @@ class GlobalResponseNorm(nn.Module):
     """GRN of ConvNeXt V2 (Woo et al., CVPR 2023), with timm's parameter names.
 
     `image`: the norm of a channel is taken over the sites of one sample, as in the dense network. `batch`: over all
-    visible sites of the valid rows of the batch, as VideoMAC's published code does (so that a sample depends on its
+    visible sites of the valid samples of the batch, as in VideoMAC's published code (so a sample depends on its
     batch-mates).
     """
 
@@ -30,7 +30,10 @@ class GlobalResponseNorm(nn.Module):
         self.eps = 1e-6
 
     def forward(self, x: Features, valid_b: Bool[Tensor, " b"] | None = None) -> Features:
-        """Hidden sites, where they are stored, must be zero."""
+        """Return the response; hidden sites, where they are stored, must be zero.
+
+        `valid_b`: samples that are counted where the population is the batch; None: all.
+        """
         x_bsc = x.flatten(1, -2)
         counted_b = valid_b if self.population == "batch" else None
         batch = self.population == "batch"

@@ -3,12 +3,13 @@
 `standard` is timm's network. `paper` is the published VideoMAC code's: LayerNorm after every stage, in line, no layer
 scale in V1, GRN over the batch. With total stride 16 the last stage is dilated, as in timm (`output_stride`).
 
-Shape letters: as in nn/encoder.py.
+Shape letters: as in nn/networks/encoder.py.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from videomac.nn.drop_path import scaled
 from videomac.nn.grn import GlobalResponseNorm
-from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.sites.protocol import Features, Sites
 
 NORM_EPS = 1e-6
@@ -35,11 +36,11 @@ class Mlp(nn.Module):
             self.grn = GlobalResponseNorm(4 * dim, grn)
         self.fc2 = _linear(4 * dim, dim, as_conv)
 
-    def forward(self, x: Features, sites: Sites) -> Features:
-        """The same at every site; GRN sees all of them."""
+    def forward(self, x: Features, sites: Sites[Features]) -> Features:
+        """Apply the same layers at every site; GRN sees all of them."""
         hidden = F.gelu(sites.linear(x, self.fc1))
         if hasattr(self, "grn"):
-            hidden = self.grn(sites.keep(hidden), sites.valid_b)
+            hidden = self.grn(sites.zero_hidden(hidden), sites.valid_b)
         return sites.linear(hidden, self.fc2)
 
 
@@ -60,16 +61,16 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, grn, as_conv)
         self.gamma = nn.Parameter(torch.full((dim,), LAYER_SCALE)) if layer_scale else None
 
-    def forward(self, x: Features, sites: Sites, scale_b: Float[Tensor, " b"] | None = None) -> Features:
-        """x plus the branch, scaled by drop path."""
+    def forward(self, x: Features, sites: Sites[Features], scale_b: Float[Tensor, " b"] | None = None) -> Features:
+        """Return x plus the branch, scaled by drop path."""
         branch = self.mlp(self.norm(sites.conv(x, self.conv_dw)), sites)
         if self.gamma is not None:
             branch = branch * self.gamma
-        return x + scaled(sites.keep(branch), scale_b)
+        return x + scaled(sites.zero_hidden(branch), scale_b)
 
 
 class Stage(nn.Module):
-    """Downsampling (but in the first stage) and blocks: a container for timm's names."""
+    """Downsampling (except in the first stage) and blocks: a container for timm's names."""
 
     def __init__(self, downsample: nn.Sequential | None, blocks: list[Block]):
         super().__init__()
@@ -77,32 +78,30 @@ class Stage(nn.Module):
             self.downsample = downsample
         self.blocks = nn.Sequential(*blocks)
 
-    def down(self, x: Features, sites: Sites) -> Features:
-        """LayerNorm and strided convolution."""
+    def downsampled(self, x: Features, sites: Sites[Features]) -> Features:
+        """Apply LayerNorm and the strided convolution."""
         if not hasattr(self, "downsample"):
             return x
         norm, conv = self.downsample
         assert isinstance(conv, nn.Conv2d)
-        return sites.conv(sites.keep(norm(x)), conv)
+        return sites.conv(sites.zero_hidden(norm(x)), conv)
 
 
 class ConvNeXt(Encoder):
-    """Four stages. `in_line_norms`: a LayerNorm after each, seen by the next (`paper`)."""
+    """Four stages; with `in_line_norms` (`paper`) a LayerNorm follows each, and the next stage gets its result."""
 
     def __init__(
         self,
-        depths: tuple[int, ...],
-        dims: tuple[int, ...],
+        spec: EncoderSpec,
+        depths: Sequence[int],
+        dims: Sequence[int],
         *,
         grn: Literal["image", "batch"] | None,
         layer_scale: bool = False,
         as_conv: bool = False,
         in_line_norms: bool = False,
-        output_stride: Literal[16, 32] = 32,
     ):
-        super().__init__()
-        self.depths, self.dims = tuple(depths), tuple(dims)
-        self.strides = (4, 8, 16, output_stride)
+        super().__init__(spec, depths, dims)
         self.stem = nn.Sequential(nn.Conv2d(3, dims[0], 4, 4), nn.LayerNorm(dims[0], eps=NORM_EPS))
         self.stages = nn.Sequential()
         for i, (depth, dim) in enumerate(zip(depths, dims, strict=True)):
@@ -112,20 +111,22 @@ class ConvNeXt(Encoder):
         if in_line_norms:
             self.norms = nn.ModuleList(nn.LayerNorm(dim, eps=NORM_EPS) for dim in dims)
 
-    def trunk(self, sites: Sites, x_bchw: Tensor, uniform_bl: Tensor | None) -> list[Any]:
-        """All stages as maps of the backend."""
+    def trunk(
+        self, sites: Sites[Features], x_bchw: Float[Tensor, "b 3 h w"], uniform_bl: Float[Tensor, "b l"] | None
+    ) -> list[Features]:
+        """Return all stages as maps of the backend."""
         conv, norm = self.stem
         assert isinstance(conv, nn.Conv2d)
-        x = sites.keep(norm(sites.conv(sites.image(x_bchw), conv)))
-        features = []
+        x = sites.zero_hidden(norm(sites.conv(sites.image(x_bchw), conv)))
+        stages = []
         for i, scales in enumerate(self.drop_scales(uniform_bl)):
             stage = self.stages[i]
             assert isinstance(stage, Stage)
-            x = self.run(list(stage.blocks), stage.down(x, sites), sites, scales)
+            x = self.run(list(stage.blocks), stage.downsampled(x, sites), sites, scales)
             if hasattr(self, "norms"):
-                x = sites.keep(self.norms[i](x))
-            features.append(x)
-        return features
+                x = sites.zero_hidden(self.norms[i](x))
+            stages.append(x)
+        return stages
 
 
 def _linear(dim_in: int, dim_out: int, as_conv: bool) -> nn.Linear | nn.Conv2d:

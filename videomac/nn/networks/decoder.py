@@ -20,9 +20,9 @@ from videomac.nn.sites.protocol import pointwise
 
 
 class Decoder(nn.Module):
-    """As the published `forward_decoder`: GRN per sample, 1x1 projection and prediction.
+    """The published `forward_decoder`: 1x1 projection, blocks with GRN per sample, 1x1 prediction.
 
-    `variant`: `paper` also initialises as the published code does, standard deviation 1 where a default was forgotten.
+    `variant="paper"` also initialises as the published code does: standard deviation 1 where a default was forgotten.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Decoder(nn.Module):
     def forward(
         self, last_bkttc: Float[Tensor, "b k 1 1 c"], cells_bk: Int64[Tensor, "b k"], grid: Grid
     ) -> Float[Tensor, "b n d"]:
-        """The predicted (normalised) pixels of every cell, visible ones too, in `patchify`'s order."""
+        """Return the predicted (normalised) pixels of every cell, visible ones included, in `patchify`'s order."""
         seen_bke = pointwise(last_bkttc, self.proj).flatten(1, 3)
         b, _, e = seen_bke.shape
         token_bne = self.mask_token.to(seen_bke.dtype).expand(b, grid[0] * grid[1], e)

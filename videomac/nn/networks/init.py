@@ -1,4 +1,4 @@
-"""Initial weights: timm's, or the published code's."""
+"""Initial weights: timm's, or those of the published code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from videomac.nn.networks.resnet import ResidualBlock
 
 
 def init_convnext(network: nn.Module) -> None:
-    """timm's ConvNeXt: truncated normal with standard deviation 0.02, zero biases."""
+    """Initialise as timm's ConvNeXt: truncated normal with standard deviation 0.02, zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             trunc_normal_(module.weight, std=0.02)
@@ -18,7 +18,7 @@ def init_convnext(network: nn.Module) -> None:
 
 
 def init_resnet(network: nn.Module) -> None:
-    """timm's ResNet: He's normal by fan-out, the last norm of each block zero."""
+    """Initialise as timm's ResNet: He's normal by fan-out, zeros in the last norm of each block."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -27,10 +27,10 @@ def init_resnet(network: nn.Module) -> None:
 
 
 def init_paper_encoder(network: nn.Module) -> None:
-    """The published code's: standard deviation 0.02 in sparse convolutions, 1 where it was forgotten.
+    """Initialise as the published code: standard deviation 0.02 in sparse convolutions, 1 where it was forgotten.
 
-    Forgotten: the stem, depthwise convolutions and the linear layers of ConvNeXt blocks. The biases of its ResNet stem
-    keep PyTorch's default.
+    Forgotten were the stem, depthwise convolutions and the linear layers of ConvNeXt blocks. The biases of its ResNet
+    stem keep PyTorch's default.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -42,7 +42,7 @@ def init_paper_encoder(network: nn.Module) -> None:
 
 
 def init_paper_decoder(network: nn.Module) -> None:
-    """The published code's: standard deviation 1 in convolutions, linear layers at PyTorch's default."""
+    """Initialise as the published code: standard deviation 1 in convolutions, PyTorch's default in linear layers."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             trunc_normal_(module.weight, std=1.0)

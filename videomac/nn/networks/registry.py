@@ -1,4 +1,4 @@
-"""Which encoders there are, and how one is built from the configuration."""
+"""How an encoder is built from the configuration; `facts.networks.SIZES` says which ones there are."""
 
 from __future__ import annotations
 
@@ -11,70 +11,69 @@ from videomac import config
 from videomac.errors import ExportError
 from videomac.facts.networks import Size, find_size
 from videomac.nn.networks.convnext import ConvNeXt
-from videomac.nn.networks.encoder import Encoder, refuse_cell
+from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.networks.init import init_convnext, init_paper_encoder, init_resnet
 from videomac.nn.networks.resnet import BasicBlock, Bottleneck, ResNet
 
 
 def build_encoder(encoder: config.Encoder, cell: int = 32) -> Encoder:
-    """A freshly initialised network as the configuration says (`encoder.init` is not read: see `init.load_weights`).
+    """Build a freshly initialised network as the configuration says.
+
+    `encoder.init` is not read: `pretrain.init.load_initial_weights` loads those weights.
 
     Args:
         encoder: the configuration's section.
-        cell: side of a mask cell in pixels: 32, or 16 for networks whose last stage then keeps its stride.
+        cell: side of a mask cell in pixels: 32, or 16 for a network whose last stage then keeps its stride.
 
     Raises:
-        ConfigError: an unknown name, a variant the published code does not have, or a cell that does not fit.
+        ConfigError: an unknown name, a variant that the published code does not have, or a cell that does not fit.
     """
-    size = find_size(encoder.name, encoder.variant)
-    stride = 16 if cell == 16 else 32
-    refuse_cell(cell, stride)
-    network = build_network(size, encoder.variant, encoder.grn, output_stride=stride)
-    network.name, network.variant, network.cell = encoder.name, encoder.variant, cell
-    network.backend, network.drop_path = encoder.backend, encoder.drop_path
-    network.gradient_checkpointing = encoder.gradient_checkpointing
-    return network
+    spec = EncoderSpec(
+        name=encoder.name,
+        variant=encoder.variant,
+        cell=cell,
+        backend=encoder.backend,
+        drop_path=encoder.drop_path,
+        gradient_checkpointing=encoder.gradient_checkpointing,
+    )
+    return build_network(find_size(encoder.name, encoder.variant), spec, encoder.grn)
 
 
 def build_network(
-    size: Size,
-    variant: Literal["standard", "paper"],
-    grn: Literal["image", "batch"] | None = None,
-    *,
-    output_stride: Literal[16, 32] = 32,
-    stem: int = 64,
+    size: Size, spec: EncoderSpec, grn: Literal["image", "batch"] | None = None, *, stem: int = 64
 ) -> Encoder:
-    """A network of any size, initialised; `stem` is the width of a ResNet's first layer."""
-    paper = variant == "paper"
+    """Build and initialise a network of any depths and widths; `stem` is the width of a ResNet's first layer."""
+    paper = spec.variant == "paper"
     if size.family in ("basic", "bottleneck"):
         block = BasicBlock if size.family == "basic" else Bottleneck
-        network = ResNet(block, size.depths, size.dims, stem=stem, paper=paper, output_stride=output_stride)
+        network = ResNet(spec, block, size.depths, size.dims, stem=stem)
         (init_paper_encoder if paper else init_resnet)(network)
         return network
     v2 = size.family == "convnextv2"
     network = ConvNeXt(
+        spec,
         size.depths,
         size.dims,
         grn=(grn or ("batch" if paper else "image")) if v2 else None,
         layer_scale=not v2 and not paper,
         as_conv=size.as_conv and not paper,
         in_line_norms=paper,
-        output_stride=output_stride,
     )
     (init_paper_encoder if paper else init_convnext)(network)
     return network
 
 
 def timm_arguments(encoder: Encoder) -> dict[str, object]:
-    """What `timm.create_model` must be given, beside the weights, to build the same network.
+    """Return what `timm.create_model` must be given, besides the weights, to build the same network.
 
     Raises:
         ExportError: a `paper` network, which timm does not have.
     """
     if encoder.variant == "paper":
         raise ExportError(
-            f"{encoder.name} of variant paper is no timm network: its norms are in line and cannot be folded into the "
-            "next layer; export it as safetensors with card (our own dense class loads it), or train variant standard"
+            f"{encoder.name} of variant paper is not a timm network: its norms are in line and cannot be folded into "
+            "the next layer; export it as safetensors with card (our own dense class loads it), or train variant "
+            "standard"
         )
     arguments: dict[str, object] = {"model_name": encoder.name, "num_classes": 0}
     if encoder.strides[-1] != 32:
@@ -83,7 +82,7 @@ def timm_arguments(encoder: Encoder) -> dict[str, object]:
 
 
 def timm_state_dict(encoder: Encoder) -> dict[str, Tensor]:
-    """All that `timm.create_model(**timm_arguments(encoder))` loads strictly: ours, and an identity head norm.
+    """Return all that `timm.create_model(**timm_arguments(encoder))` loads strictly: ours, and an identity head norm.
 
     Raises:
         ExportError: a `paper` network, which timm does not have.

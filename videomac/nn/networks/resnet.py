@@ -4,13 +4,12 @@
 code's: 4x4/4 patchify stem, LayerNorm wherever there is a norm (under timm's names `bn1`...), GELU, no max-pool. With
 total stride 16 the last stage is dilated as in timm (`output_stride`).
 
-Shape letters: as in nn/encoder.py.
+Shape letters: as in nn/networks/encoder.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,19 +17,19 @@ from torch.nn import functional as F
 
 from videomac.nn.batchnorm import SiteBatchNorm
 from videomac.nn.drop_path import scaled
-from videomac.nn.networks.encoder import Encoder
+from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.sites.protocol import Features, Sites
 
 
 class SiteLayerNorm(nn.LayerNorm):
-    """LayerNorm in the place of a BatchNorm; `paper` ResNets."""
+    """LayerNorm in the place of a BatchNorm, in `paper` ResNets."""
 
     def __init__(self, dim: int):
         super().__init__(dim, eps=1e-6)
 
-    def forward(self, x: Features, sites: Sites) -> Features:
-        """At every site on its own."""
-        return sites.keep(super().forward(x))
+    def forward(self, x: Features, sites: Sites[Features]) -> Features:
+        """Normalise every site by itself."""
+        return sites.zero_hidden(super().forward(x))
 
 
 Norm = Callable[[int], SiteLayerNorm | SiteBatchNorm]
@@ -52,18 +51,18 @@ class ResidualBlock(nn.Module):
         self.activation = F.gelu if gelu else F.relu
 
     def conv_and_norm(self, i: int) -> tuple[nn.Conv2d, SiteLayerNorm | SiteBatchNorm]:
-        """The i-th convolution, from 1, and its norm."""
+        """Return the i-th convolution, counted from 1, and its norm."""
         conv, norm = self.get_submodule(f"conv{i}"), self.get_submodule(f"bn{i}")
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, SiteLayerNorm | SiteBatchNorm)
         return conv, norm
 
     def last_norm(self) -> SiteLayerNorm | SiteBatchNorm:
-        """The norm that timm initialises with zeros where it is a BatchNorm."""
+        """Return the norm whose weight timm initialises with zeros if it is a BatchNorm."""
         return self.conv_and_norm(self.convs)[1]
 
-    def forward(self, x: Features, sites: Sites, scale_b: Float[Tensor, " b"] | None = None) -> Features:
-        """The branch, scaled by drop path, plus the shortcut, activated."""
+    def forward(self, x: Features, sites: Sites[Features], scale_b: Float[Tensor, " b"] | None = None) -> Features:
+        """Return the activation of shortcut plus branch, the branch scaled by drop path."""
         branch = x
         for i in range(1, self.convs + 1):
             conv, norm = self.conv_and_norm(i)
@@ -106,18 +105,15 @@ class ResNet(Encoder):
 
     def __init__(
         self,
+        spec: EncoderSpec,
         block: type[BasicBlock] | type[Bottleneck],
-        depths: tuple[int, ...],
-        widths: tuple[int, ...] = (64, 128, 256, 512),
+        depths: Sequence[int],
+        widths: Sequence[int],
         *,
         stem: int = 64,
-        paper: bool = False,
-        output_stride: Literal[16, 32] = 32,
     ):
-        super().__init__()
-        self.depths, self.dims = tuple(depths), tuple(width * block.expansion for width in widths)
-        self.strides = (4, 8, 16, output_stride)
-        self.paper = paper
+        super().__init__(spec, depths, [width * block.expansion for width in widths])
+        self.paper = paper = spec.variant == "paper"
         norm = SiteLayerNorm if paper else SiteBatchNorm
         self.conv1 = nn.Conv2d(3, stem, 4, 4) if paper else nn.Conv2d(3, stem, 7, 2, 3, bias=False)
         self.bn1 = norm(stem)
@@ -127,16 +123,18 @@ class ResNet(Encoder):
             self.add_module(f"layer{i + 1}", stage)
             dim_in = self.dims[i]
 
-    def trunk(self, sites: Sites, x_bchw: Tensor, uniform_bl: Tensor | None) -> list[Any]:
-        """All stages as maps of the backend."""
+    def trunk(
+        self, sites: Sites[Features], x_bchw: Float[Tensor, "b 3 h w"], uniform_bl: Float[Tensor, "b l"] | None
+    ) -> list[Features]:
+        """Return all stages as maps of the backend."""
         x = self.bn1(sites.conv(sites.image(x_bchw), self.conv1), sites)
         if not self.paper:
             x = sites.max_pool(F.relu(x))
-        features = []
+        stages = []
         for i, scales in enumerate(self.drop_scales(uniform_bl), 1):
             x = self.run(list(self.get_submodule(f"layer{i}").children()), x, sites, scales)
-            features.append(x)
-        return features
+            stages.append(x)
+        return stages
 
 
 def _stage(
@@ -148,7 +146,10 @@ def _stage(
     norm: Norm,
     gelu: bool,
 ) -> nn.Sequential:
-    """Blocks of one stage; the first takes the stride, or after a dropped stride all but its first kernel dilate."""
+    """Return the blocks of one stage.
+
+    The first block takes the stride. After a dropped stride every kernel is dilated except the very first.
+    """
     before, after = strides
     stride, dilation = (1, 2) if before == after else (1 if before == 1 else 2, 1)
     blocks = [block(dim_in, width, stride, (1, dilation), norm, gelu)]

@@ -1,6 +1,6 @@
-"""Names and layouts of the published VideoMAC code's parameters, as ours.
+"""Translates names and layouts of the published VideoMAC code's parameters into ours.
 
-Its kernels lie as MinkowskiEngine has them: `kernel[x * K + y][i, o]` for `weight[o, i, y, x]`, depthwise
+Its kernels are laid out as in MinkowskiEngine: `kernel[x * K + y][i, o]` for `weight[o, i, y, x]`, depthwise
 `kernel[x * K + y][c]`, a 1x1 kernel at stride 1 as (i, o); biases as (1, c).
 """
 
@@ -31,13 +31,13 @@ _RESNET_STEM = ((r"^encoder\.stem\.0\.", "encoder.conv1."), (r"^encoder\.stem\.1
 
 
 def from_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A published state dict (`encoder.`, `decoder.`, `proj.`...) as `encoder.NAME` and `decoder.NAME` of ours."""
+    """Translate a published state dict (`encoder.`, `decoder.`, `proj.`...) into our names and layouts."""
     resnet = any(name.startswith("encoder.layer1.") for name in state)
     return {our_name(name, resnet): our_layout(name, value) for name, value in state.items()}
 
 
 def our_name(name: str, resnet: bool) -> str:
-    """Our name of a published parameter."""
+    """Return our name of a published parameter."""
     name = name.removeprefix("module.")
     for pattern, replacement in _RENAMES + (_RESNET_STEM if resnet else ()):
         name = re.sub(pattern, replacement, name)
@@ -45,7 +45,7 @@ def our_name(name: str, resnet: bool) -> str:
 
 
 def our_layout(name: str, value: Tensor) -> Tensor:
-    """Our layout of a published parameter."""
+    """Return a published parameter in our layout."""
     if name.endswith(".kernel"):
         return _weight(value, depthwise=".dwconv." in name)
     if name == "mask_token" or ".grn." in name or (name.endswith(".bias") and value.ndim == 2):

@@ -1,9 +1,9 @@
-"""MinkowskiEngine 0.5.4 as a backend: its convolutions and pooling on the packed rows, for comparison and measurement.
+"""MinkowskiEngine 0.5.4 as a backend: its convolutions and pooling on the packed sites, for comparison and measurement.
 
-An extra (`make minkowski`; Choy et al., CVPR 2019). Features stay rows in packed order, so everything pointwise
-is shared with `packed`; coordinates are (sample, row, column) in pixels.
+An extra (`make minkowski`; Choy et al., CVPR 2019). Sites stay in packed order, so everything pointwise is shared with
+`packed`; coordinates are (sample, row, column) in pixels.
 
-Shape letters: as in nn/neighbours.py; o channels out.
+Shape letters: as in nn/sites/neighbours.py; o channels out.
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ from videomac.nn.masking import Grid
 from videomac.nn.sites.packed import PackedSites
 from videomac.nn.sites.protocol import pointwise
 
+CELL_PX = 32
+"""Coordinates along one side of a cell: enough for the finest map, whatever the cell's true side in pixels."""
+
 
 def engine() -> Any:
-    """The module MinkowskiEngine.
+    """Import MinkowskiEngine.
 
     Raises:
         ConfigError: it is not installed.
     """
-    # It asks for a name that Python 3.10 moved.
-    collections.Sequence = collections.abc.Sequence  # pyright: ignore[reportAttributeAccessIssue]
+    # MinkowskiEngine asks for a name that Python 3.10 moved.
+    collections.Sequence = collections.abc.Sequence  # pyright: ignore[reportAttributeAccessIssue] - a new name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import MinkowskiEngine  # pyright: ignore[reportMissingImports]
+            import MinkowskiEngine  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         raise ConfigError(
             f"model.encoder.backend: minkowski needs MinkowskiEngine ({error}); install it with `make minkowski`, or "
@@ -45,24 +48,24 @@ def engine() -> Any:
 
 
 class MinkowskiSites(PackedSites):
-    """Packed rows with MinkowskiEngine's coordinate maps behind them."""
+    """Packed sites with MinkowskiEngine's coordinate maps behind them."""
 
     def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid, valid_b: Bool[Tensor, " b"] | None = None):
         super().__init__(cells_bk, grid, valid_b)
         self.engine = engine()
         self.manager = self.engine.CoordinateManager(D=2)
         self.keys: dict[int, Any] = {}
-        self.finest = 1 << 5
+        self.cell_px = CELL_PX
 
     def linear(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "b k t t o"]:
-        """PyTorch's own, as in the published code."""
+        """Apply a linear layer or 1x1 convolution by PyTorch's own product, as the published code does."""
         return pointwise(x_bkttc, layer)
 
     def conv(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
-        """A convolution by MinkowskiEngine; 1x1 and patchify layers as `packed` does them."""
+        """Apply a convolution by MinkowskiEngine; 1x1 and patchify layers as `packed` does."""
         b, k, t, _, c = x_bkttc.shape
-        size, stride = layer.kernel_size[0], layer.stride[0]
-        if size == 1 or size == stride > 2:
+        side, stride = layer.kernel_size[0], layer.stride[0]
+        if side == 1 or side == stride > 2:
             return super().conv(x_bkttc, layer)
         convolve = self._depthwise if layer.groups > 1 else self._convolve
         u = t // stride
@@ -72,7 +75,7 @@ class MinkowskiSites(PackedSites):
         return y_ro.view(b, k, u, u, -1)
 
     def max_pool(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k u u c"]:
-        """3x3 maximum at stride 2 by MinkowskiEngine."""
+        """Take the 3x3 maximum at stride 2 by MinkowskiEngine."""
         b, k, t, _, c = x_bkttc.shape
         pool = self.engine.MinkowskiLocalPoolingFunction.apply
         kernel = self.engine.KernelGenerator(kernel_size=3, stride=2, dimension=2)
@@ -81,9 +84,9 @@ class MinkowskiSites(PackedSites):
         return y_rc.view(b, k, t // 2, t // 2, c)
 
     def _key(self, t: int) -> Any:
-        """The coordinate map of t x t sites per cell, its rows in packed order."""
+        """Return the coordinate map of t x t sites per cell, in packed order."""
         if t not in self.keys:
-            step = self.finest // t
+            step = self.cell_px // t
             row, column = self.neighbours.corner(t)
             inside = torch.arange(t)
             row, column = torch.broadcast_tensors(row + inside.view(-1, 1), column + inside)
@@ -104,12 +107,12 @@ class MinkowskiSites(PackedSites):
         return apply(x_rc, weight_pio, self._kernel(layer), mode, key_in, key_out, self.manager)
 
     def _depthwise(self, x_rc: Tensor, layer: nn.Conv2d, key_in: Any, key_out: Any) -> Tensor:
-        """As `MinkowskiChannelwiseConvolution.forward`: tap by tap over the kernel map."""
+        """Convolve as `MinkowskiChannelwiseConvolution.forward` does: tap by tap over the kernel map."""
         weight_pc = layer.weight.permute(3, 2, 1, 0).flatten(0, 2)
         region, offsets, _ = self._kernel(layer).get_kernel([1, 1], False)
-        size, stride, dilation = ([value[0]] * 2 for value in (layer.kernel_size, layer.stride, layer.dilation))
+        side, stride, dilation = ([value[0]] * 2 for value in (layer.kernel_size, layer.stride, layer.dilation))
         taps = self.manager.kernel_map(
-            key_in, key_out, stride, size, dilation, region_type=region, region_offset=offsets
+            key_in, key_out, stride, side, dilation, region_type=region, region_offset=offsets
         )
         y_rc = torch.zeros_like(x_rc)
         for tap, pairs in taps.items():

@@ -1,7 +1,7 @@
 """Packed cells: the visible sites of a map as one dense tensor, and the operations that need a site's neighbours.
 
-Every sample keeps the same number of cells, so the visible part of a map is `(b, k, t, t, c)`: pointwise layers run on
-it as on any dense tensor. Only a kernel that looks beyond its own site has to know where the cells lie. See
+Every sample has the same number of visible cells, so the visible part of a map is `(b, k, t, t, c)`: pointwise layers
+run on it as on any dense tensor. Only a kernel that looks beyond its own site has to know where the cells lie. See
 docs/design/packed-cells.md.
 
 Shape letters: b batch, k visible cells, t sites along one side of a cell (u after a stride), s = k * t * t packed
@@ -22,22 +22,22 @@ from videomac.nn.sites.linear import linear
 from videomac.nn.sites.neighbours import Neighbours
 
 FEW_CHANNELS = 4
-"""Up to so many input channels a kernel larger than one site runs by tiles: the table of its taps would cost more."""
+"""Up to this many input channels a kernel larger than one site runs on tiles: the table of its taps would cost more."""
 
 
 class PackedSites:
-    """Where the packed cells of a batch lie."""
+    """The packed backend: where the visible cells of a batch lie."""
 
     def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid, valid_b: Bool[Tensor, " b"] | None = None):
         self.cells_bk, self.grid, self.valid_b = cells_bk, grid, valid_b
         self.neighbours = Neighbours(cells_bk, grid)
 
-    def keep(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
-        """Nothing to mask: hidden sites do not exist."""
+    def zero_hidden(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
+        """Return the map unchanged: hidden sites are not stored."""
         return x_bkttc
 
     def image(self, x_bchw: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k t t c"]:
-        """The visible pixels."""
+        """Return the visible pixels."""
         b, c, _, w = x_bchw.shape
         t = w // self.grid[1]
         x_bnd = patchify(x_bchw, t)
@@ -45,37 +45,39 @@ class PackedSites:
         return x_bnd.flatten(0, 1).index_select(0, (first + self.cells_bk).flatten()).reshape(b, -1, t, t, c)
 
     def linear(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "b k t t o"]:
-        """By the faster library."""
+        """Apply a linear layer or 1x1 convolution by the faster of oneDNN and PyTorch's own product."""
         return linear(x_bkttc, layer.weight.flatten(1), layer.bias)
 
     def conv(self, x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
-        """A convolution over visible neighbours, hidden ones counting as zero."""
-        size, stride = layer.kernel_size[0], layer.stride[0]
-        if size == 1:
-            # contiguous: products of strided maps fall back to slow batched ones (bf16: 90 ms instead of 1)
+        """Apply a convolution over visible neighbours; hidden ones count as zero."""
+        side, stride = layer.kernel_size[0], layer.stride[0]
+        if side == 1:
+            # contiguous: products of strided maps fall back to slow batched ones (bf16: 90 ms instead of 1 ms)
             return self.linear(x_bkttc[:, :, ::stride, ::stride].contiguous(), layer)
-        if size == stride:
+        if side == stride:
             return _conv_inside(x_bkttc, layer)
         if layer.groups == layer.in_channels:
             return depthwise_conv(x_bkttc, layer, self.neighbours)
         by_tiles = layer.in_channels <= FEW_CHANNELS and layer.dilation[0] == 1
-        return (stem_conv if by_tiles else taps_conv)(x_bkttc, layer, self.neighbours)
+        if by_tiles:
+            return stem_conv(x_bkttc, layer, self.neighbours)
+        return taps_conv(x_bkttc, layer, self.neighbours)
 
     def max_pool(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k u u c"]:
-        """3x3 maximum at stride 2 over visible neighbours."""
+        """Take the 3x3 maximum at stride 2 over visible neighbours."""
         return max_pool(x_bkttc, self.neighbours)
 
-    def weight(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b 1"] | None:
-        """1 for the rows whose sites take part in a norm over the batch; None: all of them."""
+    def counted(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b 1"] | None:
+        """Return 1 for the samples whose sites take part in a norm over the batch, else 0; None: all of them."""
         return None if self.valid_b is None else self.valid_b.to(x_bkttc.dtype).unsqueeze(1)
 
     def pack(self, x_bkttc: Float[Tensor, "b k t t c"]) -> Float[Tensor, "b k t t c"]:
-        """Packed already."""
+        """Return the map unchanged: it is packed."""
         return x_bkttc
 
 
 def _conv_inside(x_bkttc: Float[Tensor, "b k t t c"], layer: nn.Conv2d) -> Float[Tensor, "b k u u o"]:
-    """Stride = kernel, no padding: every output site has its own p x p sites, all of the same cell."""
+    """Convolve with stride = kernel and no padding: every output site has its own p x p sites, all of the same cell."""
     b, k, t, _, c = x_bkttc.shape
     p = layer.kernel_size[0]
     x_bkupupc = x_bkttc.reshape(b, k, t // p, p, t // p, p, c)

@@ -14,7 +14,9 @@ from tests.parity.networks import SMALL, random_cells, small_network
 from tests.parity.test_backends import stages_and_gradients
 from videomac.errors import ConfigError
 from videomac.nn.masking import visible_sites
+from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.sites.neighbours import Neighbours
+from videomac.nn.sites.protocol import Sites
 
 BACKENDS = ["packed", "masked"]
 
@@ -122,11 +124,35 @@ def test_an_image_that_is_not_a_multiple_of_the_cell_is_refused():
         small_network("basic")(torch.zeros(1, 3, 100, 64, dtype=torch.float64), torch.tensor([[0]]))
 
 
-def test_a_site_may_not_cover_two_cells():
-    network, (x_bchw, cells_bk) = small_network("basic"), batch()
-    network.cell = 16
-    with pytest.raises(ConfigError, match="cell of 16 px does not fit a network of total stride 32"):
-        network(x_bchw, cells_bk)
+@pytest.mark.parametrize("cell", [16, 32])
+@pytest.mark.parametrize("family", SMALL)
+def test_a_site_of_the_last_stage_covers_one_cell(family, cell):
+    network = small_network(family, cell=cell)
+    last_bkttc = network(torch.randn(1, 3, cell, 2 * cell, dtype=torch.float64), torch.tensor([[0, 1]]))[-1]
+    assert last_bkttc.shape[:4] == (1, 2, 1, 1)
+    assert network.cell == network.strides[-1] == cell
+    with pytest.raises(AttributeError):
+        network.cell = 48 - cell
+
+
+@pytest.mark.parametrize("cell", [0, 8, 64])
+def test_a_cell_that_is_not_the_total_stride_is_refused(cell):
+    with pytest.raises(ConfigError, match=rf"cell of {cell} px does not fit the network: .* use 32, or 16"):
+        EncoderSpec(cell=cell)
+
+
+def test_an_encoder_without_a_trunk_cannot_be_made():
+    class Half(Encoder):
+        pass
+
+    with pytest.raises(TypeError, match="trunk"):
+        Half(EncoderSpec(), (1, 1, 1, 1), (8, 8, 8, 8))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_are_sites(backend):
+    sites = Encoder.BACKENDS[backend](torch.tensor([[0]]), (1, 1), None)
+    assert isinstance(sites, Sites)
 
 
 @pytest.mark.parametrize(("t", "reach"), [(1, 3), (2, 3), (4, 1), (8, 3)])
