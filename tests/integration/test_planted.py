@@ -11,10 +11,19 @@ spec = importlib.util.spec_from_file_location("plant", PLANT)
 plant = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(plant)
 
-EXPECTED = {"mask_flipped", "batch_wide_grn", "momentum_by_step_in_epoch", "gap_off_by_one", "pixel_order"}
+EXPECTED = {
+    "batch_wide_grn",
+    "gap_off_by_one",
+    "grid_transposed",
+    "mask_draws_hidden",
+    "mask_flipped",
+    "momentum_by_step_in_epoch",
+    "pixel_order",
+    "visibility_flipped",
+}
 
 
-def test_all_five_mistakes_exist():
+def test_all_mistakes_exist():
     assert set(plant.patches()) == EXPECTED
 
 
