@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from videomac.config import BuildShards
+from videomac.config import BuildShards, check_inputs
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard, read_manifest
 from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
@@ -43,9 +43,10 @@ def build_shards(config: BuildShards, on_progress: Progress | None = None) -> Ma
 
     Raises:
         StorageError: source or target cannot be read or written.
-        ConfigError: the target holds shards of other settings.
+        ConfigError: the source does not exist, or the target holds shards of other settings.
         DataError: no source, or none that became a sample.
     """
+    check_inputs(config)
     out = Storage(config.out, config.storage_options)
     _refuse_other_settings(out, config)
     sources = find_sources(config)

@@ -7,7 +7,7 @@ from typing import Literal
 import pydantic
 
 from videomac.config.base import Section, blamed_on
-from videomac.config.places import Place
+from videomac.config.places import InputPlace
 from videomac.facts.networks import find_size
 
 
@@ -26,7 +26,7 @@ class Encoder(Section):
     """Stochastic depth rate of the last block; the rate rises to it linearly from the first block."""
     gradient_checkpointing: bool = False
     """Recompute each block in the backward pass: less memory for about a third more time."""
-    init: Place | None = None
+    init: InputPlace | None = None
     """Weights to start from: a timm safetensors or pth file, an export, or a checkpoint of ours or of the published
     code."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from videomac.config import BuildShards, Evaluate, Export, Pretrain, Quickstart
+from videomac.config import BuildShards, Evaluate, Export, Pretrain, Quickstart, check_inputs
 from videomac.distributed.cluster import connected
 from videomac.distributed.evaluate.run import evaluate
 from videomac.distributed.stages import QuickstartStages, Stages
 from videomac.distributed.train.launch import RunResult, pretrain
 from videomac.distributed.train.probe import BEST, best
+from videomac.evaluation.labelled_data import check_labelled_data
 from videomac.pretrain.export import export
 from videomac.report.hero import hero_picture
 from videomac.report.run import write_run_report
@@ -75,9 +76,12 @@ def run_quickstart(config: Quickstart, build_shards: Callable[[BuildShards], obj
         build_shards: builds the shards; given by the caller, because `shards` knows this room and not the reverse.
 
     Raises:
-        ConfigError: the run folder holds the shards or weights of another configuration.
+        ConfigError: clips or labelled data are not there, or the run folder holds the shards or weights of another
+            configuration.
         VideomacError: as the stages.
     """
+    check_inputs(config.shards, "shards")
+    check_labelled_data(config.evaluate, "evaluate")
     stages = QuickstartStages(config, count=5)
 
     def report(folder: str) -> str:

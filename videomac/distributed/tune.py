@@ -17,9 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from videomac.config import Evaluate, Pretrain, Tune
+from videomac.data.manifest import load_manifest
 from videomac.distributed.cluster import connected, enter
 from videomac.distributed.pipeline import run_pipeline
 from videomac.errors import TrainingError
+from videomac.evaluation.labelled_data import check_labelled_data
 from videomac.facts.provenance import provenance
 from videomac.facts.tasks import TASKS
 from videomac.records.sweep import Results, Trial
@@ -36,8 +38,11 @@ def run_sweep(config: Tune) -> Results:
     """Run (or resume) a sweep; print its table and write `results.json` and `report.html` into its folder.
 
     Raises:
+        ConfigError: labelled data of the sweep or of its trials' probes is not there.
+        StorageError: the shards cannot be read.
         TrainingError: no trial finished; the message holds the first trial's error.
     """
+    _check_data(config)
     folder = RunFolder(config.storage, config.name)
     with connected():
         trials = [_trial(result, config.evaluate.task) for result in _tuner(config, folder.url).fit()]
@@ -49,6 +54,16 @@ def run_sweep(config: Tune) -> Results:
         raise TrainingError(f"no trial of {config.name} gave {config.metric}: {error}")
     print(f"report: {write_sweep_report(config.folder)}", flush=True)
     return results
+
+
+def _check_data(config: Tune) -> None:
+    """Find out before the first trial what every trial would fail of."""
+    data = config.pretrain.data
+    for manifest in config.space.get("data.manifest", [data.manifest]):
+        load_manifest(manifest, data.storage_options)
+    check_labelled_data(config.evaluate, "evaluate")
+    if config.pretrain.probe is not None:
+        check_labelled_data(config.pretrain.probe.evaluate, "pretrain.probe.evaluate")
 
 
 def train_and_score(values: Values, settings: ray.ObjectRef, folder: str) -> None:

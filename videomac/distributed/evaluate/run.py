@@ -24,6 +24,7 @@ from videomac.distributed.evaluate.pictures import draw_all
 from videomac.errors import EvaluationError
 from videomac.evaluation import results
 from videomac.evaluation.candidates import Row, plan_rows
+from videomac.evaluation.labelled_data import check_labelled_data
 from videomac.facts import presets
 from videomac.facts.presets import Preset
 from videomac.facts.tasks import TASKS
@@ -51,10 +52,11 @@ def evaluate(settings: config.Evaluate) -> dict[str, Any]:
     scored, and the totals say that they are partial. Returns what `results.json` holds.
 
     Raises:
-        EvaluationError: no features or no data are given, or no clip could be scored; the message holds the first
-            failure.
+        ConfigError: the data set is not there, or its split names no clips.
+        EvaluationError: no features are given, or no clip could be scored; the message holds the first failure.
     """
     preset = presets.resolve(settings.preset, settings.task, settings.settings.model_dump())
+    check_labelled_data(settings)
     rows = plan_rows(settings)
     with connected():
         clips, outcome = _score(settings, preset, rows)

@@ -19,7 +19,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 
 import videomac.errors
-from videomac.config import Pretrain
+from videomac.config import Pretrain, check_inputs
 from videomac.data.clip import decoder_version
 from videomac.data.plan import Plan, read_plan
 from videomac.distributed.cluster import connected
@@ -30,6 +30,7 @@ from videomac.distributed.train.checkpoint_list import CHECKPOINTS
 from videomac.distributed.train.probe import log_rest, validation_config
 from videomac.distributed.train.worker import train_worker
 from videomac.errors import CheckpointError, ClusterError, TrainingError, VideomacError
+from videomac.evaluation.labelled_data import check_labelled_data
 from videomac.pretrain.resume import refuse_other_config
 from videomac.pretrain.setup import derive_extent, describe_extent
 from videomac.pretrain.writers import check_installed
@@ -70,7 +71,11 @@ def pretrain(settings: Pretrain) -> RunResult:
         if finished is not None:
             print(f"{folder.url}: finished at step {finished.metrics['step']}; nothing to do", flush=True)
             return finished
+    else:
+        check_inputs(settings.model, "model")  # weights to start from: a run that is resumed has its own
     check_installed(settings.log.writers)
+    if settings.probe is not None:
+        check_labelled_data(settings.probe.evaluate, "probe.evaluate")
     plan = read_plan(settings.data, settings.run.seed)
     facts = _facts(settings, plan)
     end = _End()
