@@ -72,7 +72,7 @@ class MemoryFiles:
             raise Damaged("not the content")
 
     def may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, Damaged | ConnectionError)
+        return isinstance(error, Damaged | ConnectionError | PermissionError)
 
     def explain(self, error: BaseException, advice: Advice) -> str:
         return f"{type(error).__name__}; {advice}"

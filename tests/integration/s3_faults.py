@@ -26,15 +26,28 @@ FAULTS = (
     "drip",
     "denied",
 )
+ANYWHERE = ("status_500", "status_503", "reset", "hang_before", "denied")
+"""Faults of an answer without a body that matters."""
+SUITABLE = {
+    "range": FAULTS,
+    # A listing has no checksum: a changed byte in it is a changed name.
+    "get": tuple(fault for fault in FAULTS if fault not in ("wrong_bytes", "ignored_range")),
+    "other": ANYWHERE,
+}
+"""By kind of request: a GET with a range, another GET, and HEAD, PUT, POST or DELETE."""
 HANG_S = 4.0
 """Longer than the time that the tests give one attempt."""
 
 
 class FaultProxy:
-    """Forward to `upstream` (host:port) and break a share of the answers to ranged GETs, each kind in turn."""
+    """Forward to `upstream` (host:port) and break a share of the answers, each kind as often as the others.
+
+    Only answers to GETs with a range, unless `everywhere`.
+    """
 
     def __init__(self, upstream: str, share: float = 0.0, kinds: tuple[str, ...] = FAULTS, seed: int = 0) -> None:
         self.upstream, self.share, self.kinds = upstream, share, kinds
+        self.everywhere, self.hang_s = False, HANG_S
         self.requests = 0
         self.injected: collections.Counter[str] = collections.Counter()
         self._rng, self._lock = random.Random(seed), threading.Lock()
@@ -48,13 +61,15 @@ class FaultProxy:
         """Endpoint for clients."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def draw(self, ranged: bool) -> str | None:
-        """Return the fault of this request, if any."""
+    def draw(self, request: str) -> str | None:
+        """Return the fault of a "range", "get" or "other" request, if any: the suitable one that came least often."""
         with self._lock:
             self.requests += 1
-            if not ranged or self._rng.random() >= self.share:
+            kinds = [kind for kind in self.kinds if kind in SUITABLE[request]]
+            excluded = request != "range" and not self.everywhere
+            if excluded or not kinds or self._rng.random() >= self.share:
                 return None
-            kind = self.kinds[sum(self.injected.values()) % len(self.kinds)]
+            kind = min(kinds, key=lambda kind: self.injected[kind])
             self.injected[kind] += 1
             return kind
 
@@ -74,14 +89,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _forward(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else None
-        ranged = self.command == "GET" and "Range" in self.headers
-        fault = self.proxy.draw(ranged)
+        kind = "other" if self.command != "GET" else "range" if "Range" in self.headers else "get"
+        fault = self.proxy.draw(kind)
         if fault in ("status_500", "status_503", "denied"):
             return self._refuse(fault)
         if fault == "reset":
+            if kind == "other" and self.proxy.injected["reset"] % 2:
+                self._ask(dict(self.headers.items()), body)  # done, but the answer gets lost
             return self._reset()
         if fault == "hang_before":
-            time.sleep(HANG_S)
+            time.sleep(self.proxy.hang_s)
         headers = dict(self.headers.items())
         if fault == "ignored_range":
             del headers["Range"]
@@ -128,7 +145,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._reset(hard=False)
             elif fault == "hang_in_body":
                 self.wfile.write(content[:half])
-                time.sleep(HANG_S)
+                time.sleep(self.proxy.hang_s)
                 self._reset()
             elif fault == "drip":
                 for i in range(min(len(content), 40)):

@@ -169,7 +169,7 @@ def test_start_up_fails_at_once_with_a_line_that_says_what_to_set(proxy, remote_
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     if change.get("denied"):
-        proxy.draw = lambda ranged: "denied"  # type: ignore[method-assign]
+        proxy.draw = lambda request: "denied"  # type: ignore[method-assign]
     options = {"region": "us-east-1"} if change.get("credentials") is False else OPTIONS
     dotted = {f"data.storage_options.{name}": value for name, value in options.items()}
     settings = pretrain_settings(change.get("manifest", remote_shards[1]), **dotted)
@@ -203,7 +203,7 @@ def test_writing_is_all_or_nothing(client, server, tmp_path):
     head = client.head_object(Bucket="data", Key="out/big")
     assert head["ContentLength"] == 101 << 20
     assert "-" not in head["ETag"], "one request"
-    proxy.draw = lambda ranged: "reset"  # type: ignore[method-assign]
+    proxy.draw = lambda request: "reset"  # type: ignore[method-assign]
     with pytest.raises(StorageError):
         storage.write("file", b"new")
     with pytest.raises(StorageError):

@@ -103,8 +103,9 @@ class Storage:
         Raises:
             OSError: or another of the place's faults.
         """
+        self._count(requests=1)
         content = self._files.read(name, start, length)
-        self._count(requests=1, bytes=len(content))
+        self._count(bytes=len(content))
         return content
 
     def read_if_there(self, name: str) -> bytes | None:
@@ -252,8 +253,9 @@ class Storage:
         return self.persist(attempt, name)
 
     def _read_whole(self, name: str) -> bytes:
+        self._count(requests=1)
         content = self._files.read_whole(name)
-        self._count(requests=1, bytes=len(content))
+        self._count(bytes=len(content))
         return content
 
     def _note_retry(self, error: BaseException | None) -> None:
