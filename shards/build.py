@@ -25,7 +25,7 @@ from videomac.errors import ConfigError, DataError
 from videomac.storage.checksums import sha256_of as sha256_of_bytes
 from videomac.storage.storage import Storage
 
-from .chunk import make_chunk, sha256_of
+from .chunk import OUT, make_chunk, sha256_of
 from .sources import Source, duplicate_candidates, find_sources, splits
 
 Progress = Callable[[int, int, str], None]
@@ -47,7 +47,7 @@ def build_shards(config: BuildShards, on_progress: Progress | None = None) -> Ma
         DataError: no source, or none that became a sample.
     """
     check_inputs(config)
-    out = Storage(config.out, config.storage_options)
+    out = Storage(config.out, config.storage_options, advice=OUT)
     _refuse_other_settings(out, config)
     sources = find_sources(config)
     with connected():

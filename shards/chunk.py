@@ -14,19 +14,20 @@ from videomac.data.subprocess_worker import Child
 from videomac.errors import StorageError
 from videomac.storage.checksums import Sha256, sha256_of_file
 from videomac.storage.checksums import sha256_of as sha256_of_bytes
-from videomac.storage.entries import MISSING
+from videomac.storage.entries import MISSING, Advice
 from videomac.storage.storage import Storage
 
-from .sources import Source
+from .sources import SOURCE, Source
 from .tarball import ShardWriter
 
 CONVERTER = "shards.convert:converter"
+OUT = Advice(missing="correct out", access="set storage_options")
 COMMON_DURATION_S = 10.0
 
 
 def sha256_of(source: Source, options: Access) -> str:
     """SHA-256 over a source's files, in order."""
-    storage = Storage(source.root, options if "://" in source.root else None)
+    storage = Storage(source.root, options, advice=SOURCE)
     digests = [storage.sha256(file.name) for file in source.files]
     return sha256_of_bytes("".join(digests).encode())
 
@@ -35,7 +36,7 @@ def make_chunk(
     number: int, sources: Sequence[Source], split: dict[str, str], config: BuildShards, libraries: dict[str, str]
 ) -> dict[str, Any]:
     """The chunk's record: its shards with their index rows, its rejections, and whether it was finished before."""
-    out = Storage(config.out, config.storage_options)
+    out = Storage(config.out, config.storage_options, advice=OUT)
     settings = config.model_dump(mode="json", exclude={"out", "source", "storage_options", "parallel"})
     asked = json.dumps([settings, libraries, split, [s.fingerprint() for s in sources]], sort_keys=True)
     fingerprint = sha256_of_bytes(asked.encode())
@@ -132,7 +133,7 @@ class _Chunk:
 
     def _local_files(self, source: Source, folder: str) -> tuple[list[str], str]:
         """Paths of the source's files on this machine, and the SHA-256 of its content."""
-        storage = Storage(source.root, self._config.storage_options if "://" in source.root else None)
+        storage = Storage(source.root, self._config.storage_options, advice=SOURCE)
         digest, paths = Sha256(), []
         for number, file in enumerate(source.files):
             path = storage.url(file.name)

@@ -23,6 +23,7 @@ from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import bounded_map, connected, task
 from videomac.errors import ConfigError, DataError
 from videomac.storage.checksums import sha256_of_file, sha256_of_range
+from videomac.storage.entries import Advice
 from videomac.storage.storage import Storage
 
 from .build import libraries, write_manifest
@@ -30,6 +31,7 @@ from .chunk import CONVERTER
 from .sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .tarball import fetched, member_names
 
+TARS = Advice(missing="give another folder of tars", access="set storage_options")
 BLOCK = tarfile.BLOCKSIZE
 
 
@@ -40,7 +42,7 @@ def index_shards(config: IndexShards) -> Manifest:
         DataError: no tar, or none with a usable video; a tar whose member names leave it.
         ConfigError: there is a manifest of ours already.
     """
-    out = Storage(config.tars, config.storage_options)
+    out = Storage(config.tars, config.storage_options, advice=TARS)
     if out.exists("manifest.json"):
         raise ConfigError(f"{out.root}: has a manifest.json already; remove it to index the tars anew")
     names = [entry.name for entry in out.list() if entry.name.endswith(".tar")]

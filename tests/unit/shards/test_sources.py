@@ -3,7 +3,7 @@ import pytest
 from shards.build import deal
 from shards.sources import Source, duplicate_candidates, find_sources, splits
 from tests.unit.data.material import build_settings
-from videomac.errors import ConfigError, DataError
+from videomac.errors import ConfigError, DataError, MissingFileError
 from videomac.storage.entries import Entry
 
 
@@ -125,3 +125,10 @@ def test_dealing_loses_nothing_and_keeps_the_order(reencode):
     assert [source for chunk in chunks for source in chunk] == sources
     assert all(chunks)
     assert len(chunks) > 1
+
+
+@pytest.mark.parametrize("source", ["no folder", "no list.txt"])
+def test_a_source_that_is_not_there_is_named_without_advice_about_shards(tmp_path, source):
+    with pytest.raises(MissingFileError, match=rf"{source}: does not exist; check the path, or give another") as error:
+        find_sources(settings(tmp_path / source))
+    assert "build-shards" not in str(error.value)
