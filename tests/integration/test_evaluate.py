@@ -10,47 +10,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.unit.evaluation.material import settings, write_davis
 from videomac import config
-from videomac.distributed.evaluate import run as sequences
+from videomac.distributed.evaluate.run import evaluate
 from videomac.distributed.train.launch import pretrain
 from videomac.errors import EvaluationError
+from videomac.evaluation.probe import probe
 from videomac.pretrain.export import export_checkpoint
 from videomac.report.run import write_run_report
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-RAW = [{"label": "colour", "source": "raw_colour"}, {"label": "patches", "source": "raw_patch"}]
-
 
 @pytest.fixture
 def small_davis(sample_davis, tmp_path):
     """Six frames of both shipped sequences at 120 x 68."""
-    root = tmp_path / "davis"
-    for name in ("dog", "blackswan"):
-        for kind, suffix, resample in (("JPEGImages", "jpg", 2), ("Annotations", "png", 0)):
-            folder = root / kind / "480p" / name
-            folder.mkdir(parents=True)
-            for path in sorted((sample_davis / kind / "240p" / name).glob(f"*.{suffix}"))[:6]:
-                Image.open(path).resize((120, 68), resample).save(folder / path.name)
-    (root / "ImageSets/2017").mkdir(parents=True)
-    (root / "ImageSets/2017/val.txt").write_text("dog\nblackswan\n")
-    return root
-
-
-def settings(root, out, **keys):
-    tree = {"data": {"root": str(root)}, "out": str(out), "features": RAW, **keys}
-    return config.validate(config.Evaluate, tree, "test")
+    return write_davis(tmp_path / "davis", sample_davis)
 
 
 def test_table_pictures_page_and_finished_clips_that_are_kept(ray_cluster, small_davis, tmp_path, capsys):
     out = tmp_path / "out"
-    first = sequences.evaluate(settings(small_davis, out))
-    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(first))
-    assert [row["label"] for row in first["rows"]] == ["colour", "patches"]
-    assert set(first["rows"][0]["clips"]) == {"dog", "blackswan"}
-    for row in first["rows"]:
-        assert {"preset", "preset_hash", "dataset_hash", "source", "stage"} <= row.keys()
-    assert not first["partial"]
+    first = evaluate(settings(small_davis, out))
+    assert json.loads((out / "results.json").read_text()) == first.to_plain()
+    assert [row.label for row in first.rows] == ["colour", "patches"]
+    assert set(first.rows[0].clips) == {"dog", "blackswan"}
+    for row in first.rows:
+        assert (row.preset, row.preset_hash, row.dataset_hash) == ("crw", first.preset_hash, first.dataset_hash)
+    assert [(row.source, row.stage) for row in first.rows] == [("raw_colour", None), ("raw_patch", None)]
+    assert not first.partial
     assert np.array(Image.open(out / "predictions/colour/0/dog/00003.png")).shape == (68, 120)
     drawn = np.load(out / "pictures/dog.npz")
     assert drawn["prediction_1"].shape == drawn["truth"].shape == drawn["frames"].shape[:3]
@@ -63,28 +50,28 @@ def test_table_pictures_page_and_finished_clips_that_are_kept(ray_cluster, small
     finished = out / "clips/colour/0/dog.json"
     before = finished.stat().st_mtime_ns
     (out / "clips/patches/0/dog.json").unlink()
-    again = sequences.evaluate(settings(small_davis, out, pictures=False))
+    again = evaluate(settings(small_davis, out, pictures=False))
     assert finished.stat().st_mtime_ns == before, "a finished clip was scored again"
-    assert again["rows"][1]["scores"] == first["rows"][1]["scores"]
-    other = sequences.evaluate(settings(small_davis, out, pictures=False, settings={"topk": 3}))
+    assert again.rows[1].scores == first.rows[1].scores
+    other = evaluate(settings(small_davis, out, pictures=False, settings={"topk": 3}))
     assert finished.stat().st_mtime_ns > before, "another protocol must not take over old scores"
-    assert other["preset"] == "crw*"
+    assert other.preset == "crw*"
 
 
 def test_one_failing_clip_does_not_stop_the_others(ray_cluster, small_davis, tmp_path, capsys):
     (small_davis / "JPEGImages/480p/dog/00002.jpg").write_bytes(b"no image")
-    outcome = sequences.evaluate(settings(small_davis, tmp_path / "out", pictures=False))
-    assert outcome["partial"]
-    assert {failure["clip"] for failure in outcome["failures"]} == {"dog"}
-    assert "00002.jpg: not a readable image" in outcome["failures"][0]["error"]
-    assert set(outcome["rows"][0]["clips"]) == {"blackswan"}
+    outcome = evaluate(settings(small_davis, tmp_path / "out", pictures=False))
+    assert outcome.partial
+    assert {failure.clip for failure in outcome.failures} == {"dog"}
+    assert "00002.jpg: not a readable image" in outcome.failures[0].error
+    assert set(outcome.rows[0].clips) == {"blackswan"}
     assert "PARTIAL" in capsys.readouterr().out
 
 
 def test_nothing_scored_is_an_error(ray_cluster, small_davis, tmp_path):
     shutil.rmtree(small_davis / "Annotations")
     with pytest.raises(EvaluationError, match=r"no clip can be scored: .*00000\.png: annotation missing"):
-        sequences.evaluate(settings(small_davis, tmp_path / "out"))
+        evaluate(settings(small_davis, tmp_path / "out"))
 
 
 def test_the_command_ends_with_one_line_and_an_exit_code(small_davis, tmp_path, capsys):
@@ -146,10 +133,10 @@ def test_baselines_and_an_export_and_the_probe(ray_cluster, small_davis, tmp_pat
     asked = settings(
         small_davis, tmp_path / "out", model=str(export), features=[], baselines=[str(weights)], pictures=False
     )
-    outcome = sequences.evaluate(asked)
-    (baseline,) = outcome["baselines"]
-    assert baseline["against"] == "resnet18.safetensors"
-    assert baseline["low"] <= baseline["mean"] <= baseline["high"]
-    ours, theirs = (row["clips"]["dog"]["J&F-Mean"] for row in outcome["rows"])
-    assert baseline["per_clip"]["dog"] == pytest.approx(ours - theirs)
-    assert sequences.probe(str(export), asked) == outcome["scores"]
+    outcome = evaluate(asked)
+    (baseline,) = outcome.baselines
+    assert baseline.against == "resnet18.safetensors"
+    assert baseline.low <= baseline.mean <= baseline.high
+    ours, theirs = (row.clips["dog"]["J&F-Mean"] for row in outcome.rows)
+    assert baseline.per_clip["dog"] == pytest.approx(ours - theirs)
+    assert probe(str(export), asked) == outcome.scores

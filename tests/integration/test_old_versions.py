@@ -181,7 +181,7 @@ def test_an_export_gives_the_same_features(old, expected):
     from videomac.propagation.extractors import extract
     from videomac.propagation.load import load_extractor
 
-    chosen = config.Features(label="old", source="export", model=f"{QUICKSTART}/export")
+    chosen = config.Candidate(label="old", source="export", model=f"{QUICKSTART}/export")
     frame_hwc = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 
     (x_cyx,) = extract(load_extractor(chosen, stage=1), [frame_hwc])

@@ -63,7 +63,7 @@ def run_pipeline(
     probed = best(RunFolder(training.run.storage, training.run.name)) if best_probed else None
     checkpoint = f"{folder}/{BEST}/{probed['name']}" if probed else run.checkpoint
     stages.run("export", export, Export(checkpoint=checkpoint, out=f"{folder}/export"))
-    scores = stages.run("evaluate", evaluate, evaluation)["scores"] if evaluation else {}
+    scores = stages.run("evaluate", evaluate, evaluation).scores_or_nan if evaluation else {}
     print(f"report: {stages.run('report', report, folder)}", flush=True)
     return Outcome(run, scores | {"probe": probed["score"]} if probed else scores)
 

@@ -5,8 +5,6 @@ Shape letters: b pairs, n cells, k visible cells, d pixel values of a cell, c ch
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -48,13 +46,6 @@ def _distinct(batch: Batch, pairs: int) -> list[int]:
     places = [i for i, weight in enumerate(batch.weight_b.tolist()) if weight > 0]
     repeats = {i: sum(batch.keys[j] == batch.keys[i] for j in places if j < i) for i in places}
     return sorted(places, key=repeats.__getitem__)[:pairs]
-
-
-def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """The arrays as a compressed npz file that needs no unpickling."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    return buffer.getvalue()
 
 
 def _composed(

@@ -56,7 +56,7 @@ class Frames:
 
     def digest(self) -> str:
         """SHA-256 of all files' bytes."""
-        return sha256_of_pieces(bytes.fromhex(sha256_of(_bytes(file))) for file in self.files)
+        return sha256_of_pieces(bytes.fromhex(sha256_of(read_bytes(file))) for file in self.files)
 
     def _all(self, start: int) -> Iterator[tuple[np.ndarray, Path]]:
         if self.is_video:
@@ -148,7 +148,12 @@ def _decode(path: Path) -> Iterator[np.ndarray]:
         raise EvaluationError(f"{path}: video cannot be decoded ({error})") from error
 
 
-def _bytes(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        EvaluationError: it cannot be read.
+    """
     try:
         return file.read_bytes()
     except OSError as error:

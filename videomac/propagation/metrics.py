@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,13 +22,13 @@ PCK_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def jaccard(truth_hw: np.ndarray, prediction_hw: np.ndarray) -> float:
-    """Intersection over union of two boolean masks; 1 where both are empty."""
+    """Return the intersection over union of two boolean masks; 1 if both are empty."""
     union = np.count_nonzero(truth_hw | prediction_hw)
     return np.count_nonzero(truth_hw & prediction_hw) / union if union else 1.0
 
 
 def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, objects: int) -> dict[str, np.ndarray]:
-    """J and F, each (objects, frames), of id maps; void pixels of the truth (255) count as background.
+    """Return J and F, each (objects, frames), of id maps; void pixels of the truth (255) count as background.
 
     The semi-supervised protocol leaves out the first and the last frame: pass the others.
     """
@@ -42,7 +43,7 @@ def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, objects: int) 
 
 
 def statistics(per_frame_t: np.ndarray) -> dict[str, float]:
-    """Mean, Recall (share above 0.5) and Decay (mean of the first quarter minus that of the last) over frames."""
+    """Return Mean, Recall (share above 0.5) and Decay (mean of the first quarter minus the last) over frames."""
     edges = np.round(np.linspace(1, len(per_frame_t), 5) + 1e-10).astype(np.int64) - 1
     quarters = [per_frame_t[a : b + 1] for a, b in itertools.pairwise(edges)]
     return {
@@ -60,19 +61,19 @@ def davis_total(per_object: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def davis_object(j_t: np.ndarray, f_t: np.ndarray) -> dict[str, float]:
-    """J-Mean ... F-Decay of one object from its scores per frame."""
+    """Return J-Mean to F-Decay of one object from its scores per frame."""
     return {f"{m}-{kind}": v for m, values in (("J", j_t), ("F", f_t)) for kind, v in statistics(values).items()}
 
 
 def confusion(truth_hw: np.ndarray, prediction_hw: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) counts of (truth, prediction); pixels whose truth is no class (void) are left out."""
+    """Return counts (classes, classes) of (truth, prediction), without pixels whose truth is not a class (void)."""
     known = truth_hw < classes
     pairs = classes * truth_hw[known].astype(np.int64) + prediction_hw[known]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def mean_iou(counts: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean IoU over the classes present in truth or prediction, and IoU per class (NaN where absent from both)."""
+    """Return the mean IoU over classes in truth or prediction, and the IoU per class (NaN if it is in neither)."""
     hits, union = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
     per_class = np.where(union > 0, hits / np.maximum(union, 1), np.nan)
     return float(np.nanmean(per_class)) if (union > 0).any() else math.nan, per_class
@@ -81,10 +82,11 @@ def mean_iou(counts: np.ndarray) -> tuple[float, np.ndarray]:
 def pck_distances(
     truth_tj2: np.ndarray, present_tj: np.ndarray, prediction_tj2: np.ndarray, exists_tj: np.ndarray
 ) -> np.ndarray:
-    """(frames, joints) distances over 0.6 x the diagonal of the box of the frame's visible joints; NaN: not scored.
+    """Return distances (frames, joints) in units of 0.6 x the diagonal of the box of the frame's visible joints.
 
-    As videowalk's `eval_pck.py`: a joint is visible in a frame if it is annotated there and its prediction exists;
-    box and distances are of visible joints only. In pixels of the annotation, pass no frame 0.
+    As in videowalk's `eval_pck.py`, a joint is visible in a frame if it is annotated there and its prediction exists;
+    box and distances are of visible joints only, and NaN marks the others. Coordinates are in pixels of the annotation;
+    the given frame is not scored and must not be passed.
     """
     visible_tj = present_tj & exists_tj
     distance_tj = np.linalg.norm(prediction_tj2 - truth_tj2, axis=2)
@@ -97,8 +99,8 @@ def pck_distances(
     return result_tj
 
 
-def pck(distances: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """For each threshold 0.1 .. 0.5: share of a joint's distances within it, and the mean over joints as `mean`.
+def pck(distances: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Return, for each threshold 0.1 .. 0.5, the share of a joint's distances within it, and `mean` over joints.
 
     `distances` are those of all frames of all clips, by joint; a joint without any is left out of the mean.
     """

@@ -1,17 +1,19 @@
-"""Published label propagation scores, to stand beside ours.
+"""Published scores of label propagation, shown beside ours.
 
-Each was made with its authors' own features and protocol: a number made under another preset is not comparable with it.
+Each was made with its authors' own features and protocol; a score under another preset cannot be compared with it.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from videomac.records.evaluation import Published
 
 UNPUBLISHED = "unpublished"
 
 
 class _Row(NamedTuple):
-    """DAVIS J&F, VIP mIoU, JHMDB PCK@0.1, in percent; stage, stride and protocol as far as they are published."""
+    """DAVIS J&F, VIP mIoU and JHMDB PCK@0.1 in percent; stage, stride and protocol where they are published."""
 
     label: str
     davis: float
@@ -61,22 +63,20 @@ _ROWS = (
 )
 
 
-def published_values(task: str) -> list[dict[str, Any]]:
-    """Rows `label`, `score` (0..1, the task's headline), `protocol`, `stage`, `stride`, `source`, "unpublished" where
-    so; empty for people's own clips.
-    """
+def published_values(task: str) -> tuple[Published, ...]:
+    """Return the published scores of a task; none for people's own clips."""
     if task not in ("davis", "vip", "jhmdb"):
-        return []
+        return ()
     davis = task == "davis"
-    return [
-        {
-            "label": row.label,
-            "protocol": row.davis_protocol if davis else row.others_protocol,
-            "score": round(percent / 100, 4),
-            "stage": row.stage,
-            "stride": row.stride,
-            "source": row.source if davis else row.others_source or row.source,
-        }
+    return tuple(
+        Published(
+            label=row.label,
+            protocol=row.davis_protocol if davis else row.others_protocol,
+            score=round(percent / 100, 4),
+            stage=row.stage,
+            stride=row.stride,
+            source=row.source if davis else row.others_source or row.source,
+        )
         for row in _ROWS
         if (percent := getattr(row, task)) is not None
-    ]
+    )

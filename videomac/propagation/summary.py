@@ -2,52 +2,85 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from videomac.propagation import metrics
+from videomac.records.evaluation import ClipParts, Details, Difference
 
 RESAMPLES = 10_000
 
 
-def total(task: str, parts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, Any]]:
-    """Scores over clips from each clip's `parts` (`tasks.ClipResult`), and details: per object, class or joint.
+def total(task: str, parts: Mapping[str, ClipParts]) -> tuple[dict[str, float], Details]:
+    """Return the scores over clips, and details per object, class or joint.
 
-    DAVIS and own masks: means over objects of all clips; VIP: one confusion matrix over all frames of all clips;
-    key points: PCK per joint over all frames of all clips, then the mean over joints.
+    DAVIS and own masks: means over the objects of all clips. VIP: one confusion matrix over all frames of all clips.
+    Key points: PCK per joint over all frames of all clips, then the mean over joints.
     """
     if task == "vip":
-        counts = np.sum([np.asarray(p["confusion"], np.int64) for p in parts.values()], axis=0)
+        counts = np.sum([np.asarray(p.confusion, np.int64) for p in parts.values()], axis=0)
         mean, per_class = metrics.mean_iou(counts)
-        present = {str(c): float(iou) for c, iou in enumerate(per_class) if not np.isnan(iou)}
-        return {"mIoU": mean}, {"classes": present, "confusion": counts.tolist()}
+        present: dict[str, float | None] = {str(c): float(x) for c, x in enumerate(per_class) if not np.isnan(x)}
+        return {"mIoU": mean}, Details(classes=present, confusion=tuple(map(tuple, counts.tolist())))
     if task in ("davis", "masks"):
-        objects = {name: scores for p in parts.values() for name, scores in p["objects"].items()}
-        return metrics.davis_total(objects), {"objects": objects}
-    joints = list(dict.fromkeys(joint for p in parts.values() for joint in p["distances"]))
-    merged = {joint: [d for p in parts.values() for d in p["distances"].get(joint, ())] for joint in joints}
+        objects = {name: scores for p in parts.values() for name, scores in (p.objects or {}).items()}
+        return metrics.davis_total(objects), Details(objects=defined(objects))
+    by_clip = [p.distances or {} for p in parts.values()]
+    joints = list(dict.fromkeys(joint for distances in by_clip for joint in distances))
+    merged = {joint: [d for distances in by_clip for d in distances.get(joint, ())] for joint in joints}
     shares = metrics.pck(merged)
-    return {name: values["mean"] for name, values in shares.items()}, {"joints": shares}
+    return {name: values["mean"] for name, values in shares.items()}, Details(joints=defined(shares))
 
 
 def mean_of(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each named score over seeds."""
+    """Return the mean of each named score over seeds."""
     return {name: float(np.mean([s[name] for s in scores])) for name in scores[0]}
 
 
-def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], level: float = 0.95) -> dict[str, Any]:
-    """Mean over common clips of ours minus theirs, with a percentile bootstrap interval over clips (seeded).
+def defined(scores: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Return the scores with null for those that are not defined, as JSON has no NaN."""
+    return {name: {key: finite(value) for key, value in values.items()} for name, values in scores.items()}
 
-    Says how sure the sign is given these clips; with a handful of clips the interval is too narrow (`clips` says how
-    many there were).
+
+def finite(value: float) -> float | None:
+    """Return the value, None where it is NaN or infinite."""
+    return value if math.isfinite(value) else None
+
+
+def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], level: float = 0.95) -> Difference:
+    """Return the mean over common clips of ours minus theirs, with a percentile bootstrap interval over clips (seeded).
+
+    The interval says how sure the sign is given these clips. With a handful of clips it is too narrow; the number of
+    clips stands beside it.
     """
-    common = [clip for clip in ours if clip in theirs]
-    difference_c = np.array([ours[clip] - theirs[clip] for clip in common])
-    result: dict[str, Any] = {"clips": len(common), "per_clip": dict(zip(common, difference_c.tolist(), strict=True))}
-    if not common:
-        return {**result, "mean": None, "low": None, "high": None, "level": level}
-    drawn = np.random.default_rng(0).integers(len(common), size=(RESAMPLES, len(common)))
-    low, high = np.quantile(difference_c[drawn].mean(1), [(1 - level) / 2, (1 + level) / 2])
-    return {**result, "mean": float(difference_c.mean()), "low": float(low), "high": float(high), "level": level}
+    per_clip = {clip: ours[clip] - theirs[clip] for clip in ours if clip in theirs}
+    mean, low, high = _interval(np.array(list(per_clip.values())), level)
+    return Difference(
+        clips=len(per_clip),
+        per_clip={clip: finite(difference) for clip, difference in per_clip.items()},
+        mean=mean,
+        low=low,
+        high=high,
+        level=level,
+    )
+
+
+def _interval(difference_c: np.ndarray, level: float) -> tuple[float | None, float | None, float | None]:
+    """Return mean, low and high; None where they are not defined."""
+    if not len(difference_c) or not np.isfinite(difference_c).all():
+        return None, None, None
+    mean = float(difference_c.mean())
+    if len(difference_c) == 1:  # every resample is the one clip
+        return mean, mean, mean
+    found = stats.bootstrap(
+        (difference_c,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return mean, float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -6,6 +6,7 @@ a distance may be infinite, because totals are computed from them again when the
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pydantic
@@ -178,17 +179,13 @@ class TableRow(Record, extra="ignore"):
     """Hash over all frames and annotations."""
 
 
-class Baseline(Record, extra="ignore"):
-    """Paired difference of the first row to a baseline, over the clips that both have."""
+class Difference(Record, extra="ignore"):
+    """Paired difference of two candidates over the clips that both have."""
 
-    against: str
-    """Label of the baseline."""
-    metric: str
-    """The score that is compared."""
     clips: int
     """Clips that both have."""
     per_clip: dict[str, float | None]
-    """First row minus baseline, by clip."""
+    """Difference by clip."""
     mean: float | None
     """Mean difference; null without a clip in common."""
     low: float | None
@@ -197,6 +194,15 @@ class Baseline(Record, extra="ignore"):
     """Upper end of the bootstrap interval."""
     level: float
     """Confidence level of the interval."""
+
+
+class Baseline(Difference, extra="ignore"):
+    """Paired difference of the first row to a baseline."""
+
+    against: str
+    """Label of the baseline."""
+    metric: str
+    """The score that is compared."""
 
 
 class Published(Record, extra="ignore"):
@@ -270,3 +276,8 @@ class Results(Record, extra="ignore"):
     """Versions of the packages that scores depend on."""
     machine: str
     """The driver's machine."""
+
+    @property
+    def scores_or_nan(self) -> dict[str, float]:
+        """The scores of the first candidate, NaN where one is not defined."""
+        return {name: math.nan if score is None else score for name, score in self.scores.items()}

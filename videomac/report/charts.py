@@ -101,7 +101,8 @@ def score_chart(rows: Sequence[tuple[str, float, Sequence[float]]], measure: str
     axes.set_yticks(range(len(rows)), [label for label, _, _ in rows], fontsize=9.5, color=INK)
     axes.invert_yaxis()
     axes.grid(visible=False)
-    axes.set_xlim(0, 1.18 * max(max([mean, *values]) for _, mean, values in rows))
+    highest = max(max([mean, *values]) for _, mean, values in rows)
+    axes.set_xlim(0, 1.18 * highest if highest > 0 else 1)
     axes.set_xlabel(f"{measure}: mean as a bar and a number, each sequence as a dot", fontsize=8.5, color=MUTED)
     return figure_data_uri(figure)
 

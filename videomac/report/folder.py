@@ -19,6 +19,7 @@ import yaml
 
 from videomac.errors import MissingFileError, StorageError, VideomacError
 from videomac.records.base import Record
+from videomac.records.evaluation import Results as Evaluation
 from videomac.records.provenance import MadeWith
 from videomac.records.quickstart import Results
 from videomac.storage.storage import Storage
@@ -50,7 +51,7 @@ class RunFolder:
     card: MadeWith | None = None
     """What the export was made with."""
     card_text: str = ""
-    evaluation: dict[str, Any] | None = None
+    evaluation: Evaluation | None = None
     propagations: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """By clip, what `evaluation/pictures/CLIP.npz` holds; of many clips the first `CLIPS_READ` by name."""
     unreadable: list[str] = field(default_factory=list)
@@ -176,7 +177,7 @@ def read_run(folder: str) -> RunFolder:
         ray_data_stats=reader.text("ray_data_stats.txt"),
         card=reader.record("export/card.json", MadeWith),
         card_text=reader.text("export/card.json"),
-        evaluation=reader.json("evaluation/results.json"),
+        evaluation=reader.record("evaluation/results.json", Evaluation),
         propagations=_propagations(reader),
     )
     run.unreadable = list(dict.fromkeys(reader.unreadable))

@@ -17,6 +17,7 @@ from videomac.report.folder import RunFolder, read_run
 from videomac.report.pictures import drawn_frames
 from videomac.report.scores import Scores, read_scores
 from videomac.storage.copies import write_file
+from videomac.text import number_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,12 +83,13 @@ def _propagation_rows(run: RunFolder, scores: Scores | None) -> list[Row]:
     if scores is None or not run.propagations:
         return []
     clips = [clip for clip in scores.clips if clip in run.propagations][:CLIPS]
-    shown = [0, *(i for i, row in enumerate(scores.rows) if row.get("source") == "random")][:2]
+    shown = [0, *(i for i, row in enumerate(scores.rows) if row.source == "random")][:2]
     names = {0: "pretrained"}
     rows = []
     for row in shown:
         groups = [_frames(run.propagations[clip], f"prediction_{row}") for clip in clips]
-        label = f"{names.get(row, 'random weights')}\n{scores.title} {scores.rows[row]['scores'][scores.headline]:.2f}"
+        score = number_text(scores.rows[row].scores[scores.headline], 2)
+        label = f"{names.get(row, 'random weights')}\n{scores.title} {score}"
         if all(groups):
             rows.append(Row(label, groups))
     if not rows:

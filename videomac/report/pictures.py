@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from videomac.report.page import image_data_uri
 
-# Object colours, repeated after the last; told apart on most footage and with common colour vision deficiencies.
+# Colours of objects, repeated after the last one; distinct on most footage and with common colour vision deficiencies.
 PALETTE = np.array(
     [[38, 150, 255], [255, 92, 57], [255, 205, 56], [46, 196, 130], [196, 108, 255], [255, 130, 190]], dtype=np.uint8
 )
@@ -26,23 +26,23 @@ Strip = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """One sample of a reconstruction picture: a strip for each of its two frames."""
+    """One pair of a reconstruction picture: a strip for each of its two frames."""
 
     frames: Sequence[Strip]
 
 
 @dataclass(frozen=True)
 class Propagation:
-    """One clip: the truth and each feature set's prediction (name, strip of frames)."""
+    """One clip: the truth and the prediction of each candidate (name, strip of frames)."""
 
     clip: str
     rows: Sequence[tuple[str, Strip]]
 
 
 def overlay(frame_hwc: np.ndarray, labels_hw: np.ndarray, opacity: float = 0.45) -> np.ndarray:
-    """A frame with each object tinted in its colour and outlined; background and unlabelled pixels as they are.
+    """Return a frame with each object tinted in its colour and outlined; background and unlabelled pixels unchanged.
 
-    `labels_hw` may be smaller or larger than the frame: it is brought to the frame's size by nearest neighbour.
+    `labels_hw` may be smaller or larger than the frame: nearest neighbour brings it to the frame's size.
     """
     labels = _to_size(labels_hw, frame_hwc.shape[:2])
     objects = (labels > 0) & (labels != UNLABELLED)
@@ -54,24 +54,24 @@ def overlay(frame_hwc: np.ndarray, labels_hw: np.ndarray, opacity: float = 0.45)
 
 
 def reconstructions(arrays: Mapping[str, np.ndarray], limit: int = 6) -> list[Reconstruction]:
-    """The first samples of a pictures file (uint8 (N, 2, H, W, 3) by name) as strips for the page."""
+    """Return the first pairs of a pictures file (uint8 (N, 2, H, W, 3) by name) as strips for the page."""
     captions = {
         "input": "input",
         "visible": "visible cells",
         "online": "online network",
         "target": "target network",
     }
-    samples = min(limit, len(arrays["input"]))
+    pairs = min(limit, len(arrays["input"]))
     return [
         Reconstruction(
             [[(image_data_uri(arrays[key][i, f]), text) for key, text in captions.items()] for f in range(2)]
         )
-        for i in range(samples)
+        for i in range(pairs)
     ]
 
 
 def propagation(clip: str, arrays: Mapping[str, np.ndarray], labels: Sequence[str]) -> Propagation:
-    """A clip's pictures file as strips: frames by time from left to right, truth first, then each set in `labels`."""
+    """Return a clip's pictures file as strips: frames from left to right, truth first, then each of `labels`."""
     rows = [("truth", "truth"), *((f"prediction_{i}", label) for i, label in enumerate(labels))]
     drawn = [(label, drawn_frames(arrays, key)) for key, label in rows]
     captions = [f"frame {at}" for at in arrays["frame_ids"]]
@@ -79,7 +79,7 @@ def propagation(clip: str, arrays: Mapping[str, np.ndarray], labels: Sequence[st
 
 
 def drawn_frames(arrays: Mapping[str, np.ndarray], key: str) -> list[np.ndarray]:
-    """A clip's frames with the label maps `key` over them, or as they came drawn (`drawn_KEY`); none without either."""
+    """Return a clip's frames with the label maps `key` over them, or as the file has them drawn (`drawn_KEY`)."""
     if f"drawn_{key}" in arrays:
         return list(arrays[f"drawn_{key}"])
     return [overlay(frame, labels) for frame, labels in zip(arrays["frames"], arrays.get(key, ()), strict=False)]
@@ -96,5 +96,5 @@ def _to_size(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _outline(labels_hw: np.ndarray) -> np.ndarray:
-    """Pixels whose 3 x 3 neighbourhood holds another label."""
+    """Return the pixels with another label in their 3 x 3 neighbourhood."""
     return ndimage.maximum_filter(labels_hw, 3) != ndimage.minimum_filter(labels_hw, 3)

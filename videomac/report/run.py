@@ -105,8 +105,11 @@ def _lead(run: RunFolder) -> str:
 def _score_tiles(scores: Scores | None) -> list[tuple[str, ...]]:
     if scores is None:
         return []
-    best = scores.ours >= max((other for other in (scores.random, scores.raw) if other is not None), default=0.0)
-    tiles: list[tuple[str, ...]] = [(f"{scores.ours:.3f}", f"{scores.title}, pretrained", "good" if best else "")]
+    ours = scores.ours or 0.0
+    best = ours >= max((other for other in (scores.random, scores.raw) if other is not None), default=0.0)
+    tiles: list[tuple[str, ...]] = [
+        (number_text(scores.ours, 3), f"{scores.title}, pretrained", "good" if best else "")
+    ]
     if scores.random is not None:
         tiles.append((number_text(scores.random, 3), "random init"))
     if scores.raw is not None:

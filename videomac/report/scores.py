@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from videomac.records.evaluation import Results, TableRow
+from videomac.records.quickstart import FeatureScores
 from videomac.report.page import Table
 
 DAVIS_MEASURES = ("J&F-Mean", "J-Mean", "F-Mean")
@@ -14,9 +15,9 @@ RAW = ("raw_colour", "raw_patch")
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of an evaluation's `results.json`, the evaluated model first; `headline` is the measure that ranks them."""
+    """Rows of an evaluation, the evaluated model first; `headline` is the measure that ranks them."""
 
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[TableRow]
     headline: str
     protocol: str
 
@@ -27,46 +28,42 @@ class Scores:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the feature sets."""
-        return [row["label"] for row in self.rows]
+        """Names of the candidates."""
+        return [row.label for row in self.rows]
 
     @property
     def clips(self) -> list[str]:
-        """Names of the sequences, in the order they were scored."""
-        return list(self.rows[0].get("clips", {}))
+        """Names of the sequences, in the order of the data set."""
+        return list(self.rows[0].clips)
 
     @property
-    def ours(self) -> float:
-        """Headline of the evaluated model."""
-        return self.rows[0]["scores"][self.headline]
+    def ours(self) -> float | None:
+        """Headline of the evaluated model; None if it is not defined."""
+        return self.rows[0].scores[self.headline]
 
     @property
     def random(self) -> float | None:
         """Headline of the untrained network, if it was scored."""
-        return next((row["scores"][self.headline] for row in self.rows if row.get("source") == "random"), None)
+        return next((row.scores[self.headline] for row in self.rows if row.source == "random"), None)
 
     @property
     def raw(self) -> float | None:
         """Headline of the better kind of raw pixels, if any was scored."""
-        return max((row["scores"][self.headline] for row in self.rows if row.get("source") in RAW), default=None)
+        known = [row.scores[self.headline] for row in self.rows if row.source in RAW]
+        return max((score for score in known if score is not None), default=None)
 
     @property
     def measures(self) -> list[str]:
         """What the tables show, the headline first: J&F, J and F, or the first few of another task."""
-        known = [measure for measure in DAVIS_MEASURES if measure in self.rows[0]["scores"]]
-        others = [measure for measure in self.rows[0]["scores"] if measure != self.headline]
+        known = [measure for measure in DAVIS_MEASURES if measure in self.rows[0].scores]
+        others = [measure for measure in self.rows[0].scores if measure != self.headline]
         return known or [self.headline, *others[:4]]
 
     def means_table(self) -> Table:
-        """Means over the sequences, and how far each set is from the untrained network in the first two measures."""
+        """Return means over the sequences, and how far each candidate is from the untrained network."""
         compared = self.measures[:2]
         rows = [
-            [
-                row["label"],
-                row.get("stage"),
-                *self._values(row["scores"]),
-                *(self._over_random(row, m) for m in compared),
-            ]
+            [row.label, row.stage, *self._values(row.scores), *(self._over_random(row, m) for m in compared)]
             for row in self.rows
         ]
         columns = ["features", "stage", *self._titles(), *(f"{name} over random init" for name in self._titles()[:2])]
@@ -75,33 +72,36 @@ class Scores:
         return Table(columns, rows, digits=digits, signed=signed, strong=frozenset({0}))
 
     def clips_table(self) -> Table:
-        """Every sequence with every feature set."""
+        """Return every sequence with every candidate."""
         rows = [
-            [clip, row["label"], *self._values(row["clips"][clip])]
+            [clip, row.label, *self._values(row.clips[clip])]
             for clip in self.clips
             for row in self.rows
-            if clip in row.get("clips", {})
+            if clip in row.clips
         ]
         strong = frozenset(i for i, row in enumerate(rows) if row[1] == self.labels[0])
         columns = ["sequence", "features", *self._titles()]
         return Table(columns, rows, digits=(None, None, *self._digits()), strong=strong)
 
     def bars(self) -> list[tuple[str, float, list[float]]]:
-        """Label, mean and values by sequence of the headline, for the chart."""
+        """Return label, mean and values by sequence of the headline, for the chart; 0 where it is not defined."""
         return [
             (
-                row["label"],
-                row["scores"][self.headline],
-                [clip[self.headline] for clip in row.get("clips", {}).values() if self.headline in clip],
+                row.label,
+                row.scores[self.headline] or 0.0,
+                [score for clip in row.clips.values() if (score := clip.get(self.headline)) is not None],
             )
             for row in self.rows
         ]
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Plain values for a summary file."""
-        return [{key: row.get(key) for key in ("label", "source", "stage", "scores", "clips")} for row in self.rows]
+    def summary(self) -> tuple[FeatureScores, ...]:
+        """Return the scores as a summary of a run holds them."""
+        return tuple(
+            FeatureScores(label=row.label, source=row.source, stage=row.stage, scores=row.scores, clips=row.clips)
+            for row in self.rows
+        )
 
-    def _values(self, scores: dict[str, float]) -> list[float | None]:
+    def _values(self, scores: Mapping[str, float | None]) -> list[float | None]:
         return [scores.get(measure) for measure in self.measures]
 
     def _titles(self) -> list[str]:
@@ -110,21 +110,21 @@ class Scores:
     def _digits(self) -> list[int]:
         return [3] * len(self.measures)
 
-    def _over_random(self, row: dict[str, Any], measure: str) -> float | None:
-        untrained = next((other["scores"] for other in self.rows if other.get("source") == "random"), {})
-        if measure not in untrained or measure not in row["scores"] or row.get("source") == "random":
+    def _over_random(self, row: TableRow, measure: str) -> float | None:
+        untrained = next((other.scores.get(measure) for other in self.rows if other.source == "random"), None)
+        score = row.scores.get(measure)
+        if score is None or untrained is None or row.source == "random":
             return None
-        return row["scores"][measure] - untrained[measure]
+        return score - untrained
 
 
-def read_scores(evaluation: dict[str, Any] | None) -> Scores | None:
-    """The scores in an evaluation's `results.json`; None where nothing was scored."""
-    if not evaluation or not evaluation.get("rows"):
+def read_scores(evaluation: Results | None) -> Scores | None:
+    """Return the scores of an evaluation; None where nothing was scored."""
+    if evaluation is None or not evaluation.rows:
         return None
-    rows, headline = evaluation["rows"], evaluation.get("headline", DAVIS_MEASURES[0])
-    protocol = f"Protocol {evaluation.get('preset')} ({evaluation.get('preset_hash')})"
-    if evaluation.get("comparable") is False:
+    protocol = f"Protocol {evaluation.preset} ({evaluation.preset_hash})"
+    if not evaluation.comparable:
         protocol += ", not comparable with published numbers"
-    if evaluation.get("partial"):
-        protocol += f"; PARTIAL, {len(evaluation.get('failures', []))} clips could not be scored"
-    return Scores(rows, headline, f"{protocol}; {len(rows[0].get('clips', {}))} sequences.")
+    if evaluation.partial:
+        protocol += f"; PARTIAL, {len(evaluation.failures)} clips could not be scored"
+    return Scores(evaluation.rows, evaluation.headline, f"{protocol}; {len(evaluation.rows[0].clips)} sequences.")

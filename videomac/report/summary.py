@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from videomac.records.quickstart import FeatureScores, Summary
+from videomac.records.quickstart import Summary
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.scores import read_scores
 
@@ -24,7 +24,7 @@ def summarise(run_folder: str) -> Summary:
         training={key: run.last(key) for key in keys if run.last(key) is not None} | _speed(run),
         ms_per_pair=ms_per_pair(run),
         data=counts(run),
-        features=tuple(FeatureScores.model_validate(row) for row in scores.summary()) if scores else (),
+        features=scores.summary() if scores else (),
     )
 
 

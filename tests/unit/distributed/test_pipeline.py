@@ -25,7 +25,7 @@ def done(monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "connected", contextlib.nullcontext)
     monkeypatch.setattr(pipeline, "pretrain", stage("pretrain", run))
     monkeypatch.setattr(pipeline, "export", stage("export", None))
-    monkeypatch.setattr(pipeline, "evaluate", stage("evaluate", {"scores": {"J&F-Mean": 0.5}}))
+    monkeypatch.setattr(pipeline, "evaluate", stage("evaluate", SimpleNamespace(scores_or_nan={"J&F-Mean": 0.5})))
     monkeypatch.setattr(pipeline, "hero_picture", stage("hero", "hero.png"))
     write = pipeline.write_run_report
     monkeypatch.setattr(pipeline, "write_run_report", lambda place: ran.append("report") or write(place))

@@ -27,7 +27,9 @@ def reported(monkeypatch, tmp_path, settings):
     monkeypatch.setattr(pipeline, "pretrain", lambda trial: told.update(trial=trial) or run)
     monkeypatch.setattr(pipeline, "export", lambda wanted: told.update(exported=wanted))
     monkeypatch.setattr(
-        pipeline, "evaluate", lambda wanted: told.update(scored=wanted) or {"scores": {"J&F-Mean": 0.5}}
+        pipeline,
+        "evaluate",
+        lambda wanted: told.update(scored=wanted) or SimpleNamespace(scores_or_nan={"J&F-Mean": 0.5}),
     )
     monkeypatch.setattr(tune.tune, "get_context", lambda: SimpleNamespace(get_trial_id=lambda: "t1"))
     monkeypatch.setattr(tune.tune, "report", told.update)

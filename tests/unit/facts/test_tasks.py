@@ -52,6 +52,6 @@ def test_the_scores_of_the_table_are_those_that_a_clip_and_the_total_are_given(t
     assert TASKS[task].headline in TASKS[task].scores
 
 
-def test_every_task_has_a_reader_and_a_key_of_the_configuration():
-    assert set(TASKS) == set(tasks.READERS)
+def test_every_task_has_a_layout_and_a_key_of_the_configuration():
+    assert set(TASKS) == set(tasks.LAYOUTS)
     assert {Evaluate(task=task, data=LabelledData(root=".")).task for task in TASKS} == set(TASKS)

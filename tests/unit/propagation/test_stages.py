@@ -45,7 +45,7 @@ def test_a_dilated_network_has_the_strided_ones_values_at_its_sites(model, stage
     ("model", "stage", "reduction", "message"),
     [
         ("resnet18", 1, 4, "8/4 is 2; features need stride 4 or more"),
-        ("vit_tiny_patch16_224", 3, 2, r"patch_embed.proj .* leaps from stride 1 over 8 to 16"),
+        ("vit_tiny_patch16_224", 3, 2, r"patch_embed.proj .* goes from stride 1 past 8 to 16"),
         ("tf_efficientnet_b0", 3, 2, "pads by the size of its input"),
         ("resnet50d", 2, 4, "mean over neighbours, which cannot be dilated"),
     ],

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from videomac.records.evaluation import DataSet, Details, FeatureFacts, Results, TableRow
+
 CONFIG = {
     "run": {"name": "made-by-code", "storage": "runs", "seed": 0},
     "data": {"manifest": "shards/manifest.json", "image_size": [160, 160]},
@@ -43,16 +45,33 @@ def metrics_line(step: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def scores(jaccard: float) -> dict[str, float]:
+def scores(jaccard: float) -> dict[str, float | None]:
     return {"J-Mean": jaccard, "F-Mean": jaccard - 0.08, "J&F-Mean": jaccard - 0.04}
 
 
-def evaluation() -> dict[str, Any]:
+def evaluation() -> Results:
     rows = []
     for (label, source), mean in zip(LABELS, (0.75, 0.60, 0.68), strict=True):
         clips = {"dog": scores(mean - 0.1), "blackswan": scores(mean + 0.1)}
-        rows.append({"label": label, "source": source, "stage": 1, "scores": scores(mean), "clips": clips})
-    return {"preset": "crw-240p", "preset_hash": "0123456789ab", "rows": rows}
+        rows.append(evaluation_row(label, source, scores(mean), clips))
+    return Results(
+        schema=1, task="davis", headline="J&F-Mean", preset="crw-240p", preset_hash="0123456789ab",
+        dataset_hash="ba9876543210", preset_settings={"note": "short side 240"}, comparable=False,
+        data=DataSet(root="davis", split="val", clips=("dog", "blackswan")), partial=False, failures=(),
+        scores=rows[0].scores, rows=tuple(rows), baselines=(), published=(), config={"task": "davis"},
+        config_hash="abc123abc123", commit="0123456", versions={"torch": "2.6"}, machine="2 x x86_64",
+    )  # fmt: skip
+
+
+def evaluation_row(
+    label: str, source: str, totals: dict[str, float | None], clips: dict[str, dict[str, float | None]]
+) -> TableRow:
+    return TableRow(
+        label=label, source=source, model=None, stage=None if source == "raw_colour" else 1, stride=8, seeds=(0,),
+        baseline=False, facts=FeatureFacts(source=source), scores=totals, scores_by_seed=(totals,), clips=clips,
+        details=Details(), seconds={"features": 1.0, "propagation": 2.0}, preset="crw-240p",
+        preset_hash="0123456789ab", dataset_hash="ba9876543210",
+    )  # fmt: skip
 
 
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -91,7 +110,7 @@ def make_run(tmp_path: Path) -> Callable[[], Path]:
         write_lines(folder / "events.jsonl", EVENTS)
         for step in (100, 200):
             write_pictures(folder / "pictures", step)
-        (folder / "evaluation" / "results.json").write_text(json.dumps(evaluation()))
+        (folder / "evaluation" / "results.json").write_bytes(evaluation().to_json(indent=1))
         for clip in ("dog", "blackswan"):
             write_propagation(folder / "evaluation" / "pictures", clip)
         (folder / "export" / "card.json").write_text(json.dumps({"architecture": "convnextv2_atto", "step": 200}))

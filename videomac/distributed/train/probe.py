@@ -16,8 +16,8 @@ from typing import Any
 from ray.train import Checkpoint, ValidationConfig
 
 from videomac.config import Pretrain
-from videomac.distributed.evaluate.run import probe
 from videomac.errors import EvaluationError
+from videomac.evaluation.probe import probe
 from videomac.facts.tasks import TASKS
 from videomac.pretrain.export import export_checkpoint
 from videomac.pretrain.writers import open_writers

@@ -36,11 +36,12 @@ from videomac.errors import CheckpointError, StorageError, VideomacError
 from videomac.pretrain import checkpoint, loop
 from videomac.pretrain.heldout import HeldOut
 from videomac.pretrain.ledger import Ledger
-from videomac.pretrain.pictures import npz_bytes, reconstructions
+from videomac.pretrain.pictures import reconstructions
 from videomac.pretrain.resume import check_resumable
 from videomac.pretrain.setup import build_state, derive_extent, describe_extent
 from videomac.pretrain.step import StepReport
 from videomac.pretrain.writers import Writer, numbers, open_writers
+from videomac.storage.arrays import npz_bytes
 from videomac.storage.run_folder import RAY_DATA_STATS, JsonLines, RunFolder
 
 ASK_EVERY_S = 2.0
