@@ -1,12 +1,12 @@
-"""Propagation against transcriptions of the published ways, which keep their own chunking.
+"""Our propagation against transcriptions of the published algorithms, which keep their own chunking.
 
     python benchmarks/propagation.py [--quick]
 
 Same features, same process, same threads, 480p at stride 8 (60 x 107 sites), CPU, float32: `crw` (context 20 and
 frame 0, chunks of 100 queries, `topk` over keys) and `dino` (context 7, whole affinities in memory). Timed is one
-frame with a full context. The label maps of both are compared, in float32 on the timed frame, and in float64 on a
+frame with a full context. The label maps of both are compared in float32 on the timed frame, and in float64 on a
 smaller grid. Without `--quick` also: pixels and scores of both in float32 on a real clip, and the peak memory of
-a process that scores a clip of 480p at stride 4 from its files on. Ends with one line of JSON.
+a process that reads and scores a clip of 480p at stride 4. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHANNELS = {"convnextv2_atto stage 1": 80, "convnextv2_tiny stage 1": 192}
 
 
 def main() -> int:
-    """Prints the table and the line of JSON; 1 if a ratio is below its mark."""
+    """Print the table and the line of JSON; return 1 if a ratio is below its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one width, under a minute")
     options = parser.parse_args()
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def features_like_a_video(frames: int, channels: int, grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Smooth features that drift from frame to frame, L2-normalised (frames, channels, h, w)."""
+    """Return smooth features that drift from frame to frame, L2-normalised (frames, channels, h, w)."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(1, channels, grid[0] // 4 + 2, grid[1] // 4 + 2, generator=generator, dtype=dtype)
     scene = F.interpolate(coarse, size=(grid[0] + frames, grid[1] + frames), mode="bicubic")[0]
@@ -85,7 +85,7 @@ def _labels(grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
 
 
 def _timed(name: str, network: str, channels: int) -> dict[str, Any]:
-    """Seconds of the last frame of a clip whose context is full; both ways see the same features and labels."""
+    """Time the last frame of a clip whose context is full; both get the same features and labels."""
     preset = PRESETS[name]
     frames = preset.context + 2
     features, first = features_like_a_video(frames, channels, GRID, torch.float32), _labels(GRID, torch.float32)
@@ -116,9 +116,9 @@ def _last_frame(run: Callable[[], Any]) -> tuple[list[Tensor], float]:
 
 
 def _published_last_frame(name: str, features: Tensor, labels: list[Tensor]) -> tuple[Tensor, float]:
-    """The last frame by the published way, given the labels of all earlier ones."""
+    """Compute the last frame by the published algorithm, given the labels of all earlier ones."""
     step = {"crw": published.crw_step, "dino": published.dino_step}[name]
-    published.window(name, *GRID)  # the published codes make it once per clip
+    published.window(name, *GRID)  # the published code makes it once per clip
     begin = time.perf_counter()
     soft = step(features, labels)
     return soft, time.perf_counter() - begin
@@ -142,7 +142,7 @@ def _exact(name: str) -> dict[str, Any]:
 
 
 def _same_scores(name: str) -> dict[str, Any]:
-    """Pixels and J&F of both ways in float32, on features of a network of the shipped `dog` at 240p."""
+    """Compare pixels and J&F of both in float32, on a network's features of the shipped `dog` at 240p."""
     clip = tasks.read_clip("davis", config.LabelledData(root="samples://davis", resolution="240p"), "dog")
     assert isinstance(clip, MaskClip)
     extractor = load_extractor(config.Candidate(label="x", source="random", model="convnextv2_atto"), stage=1)
@@ -179,7 +179,7 @@ def _memory() -> dict[str, Any]:
 
 
 def _peak_gb() -> float:
-    """Scores the shipped `dog` at 854 x 480 until its context is full; returns the largest resident size."""
+    """Score the shipped `dog` at 854 x 480 until its context is full; return the largest resident size."""
     with tempfile.TemporaryDirectory() as folder:
         data = _enlarged(Path(folder), frames=PRESETS["crw"].context + 2)
         extractor = load_extractor(config.Candidate(label="x", source="random", model="convnextv2_tiny"), stage=0)

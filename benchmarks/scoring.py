@@ -3,9 +3,9 @@
     python benchmarks/scoring.py [--quick]
 
 Masks are those of the multi-object case that ships with the tests (480 x 854, two sequences of four objects, the
-prediction shifted by 3 rows and 2 columns), whose official scores both must give to 1e-6. One process, one thread.
-The toolkit dilates with OpenCV (used where it is installed, else SciPy, about ten
-times slower: the table says which). Ends with one line of JSON.
+prediction shifted by 3 rows and 2 columns); both must give the official scores to 1e-6. One process, one thread.
+The toolkit dilates with OpenCV; without OpenCV the transcription uses SciPy, about ten times slower (the table says
+which). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SEQUENCES = ("bmx-trees", "motocross-jump")
 
 
 def main() -> int:
-    """Prints the table and the line of JSON; 1 if the ratio or the scores are not as they should."""
+    """Print the table and the line of JSON; return 1 if the ratio or the scores are not as they should be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
+    parser.add_argument("--quick", action="store_true", help="no difference: it takes seconds anyway")
     parser.parse_args()
     expected = json.loads((ROOT / "tests/fixtures/official_scores.json").read_text())[
         "shifted_by_dy3_dx2_on_multi_object"
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Truth and prediction of every object and scored frame, as boolean masks."""
+    """Return truth and prediction of every object and scored frame as boolean masks."""
     files = sorted((ROOT / "tests/fixtures/davis_truth" / name).glob("*.png"))
     truth = np.stack([np.array(Image.open(file)) for file in files])
     found = np.zeros_like(truth)
@@ -69,7 +69,7 @@ def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
 
 
 def _score(objects: dict[str, list[tuple[np.ndarray, np.ndarray]]], jaccard: Any, boundary_f: Any) -> Any:
-    """Totals and the fastest of three runs, in seconds."""
+    """Return the totals, and the seconds of the fastest of three runs."""
     times = []
     for _ in range(3):
         begin = time.perf_counter()

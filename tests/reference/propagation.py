@@ -1,9 +1,9 @@
-"""Direct transcriptions of the published algorithms, in their own chunking: what ours are held to and measured against.
+"""Direct transcriptions of the published algorithms in their own chunking: tests and benchmarks compare ours with them.
 
 Written from the algorithms of videowalk (`test.py`, Jabri et al. 2020), DINO (`eval_video_segmentation.py`, Caron et
 al. 2021), VFS (`vanilla_tracker.py`, Xu & Wang 2021) and the DAVIS-2017 toolkit (`metrics.py`), as slow and plain
-as they are. One thing is settled that they leave to the library: among equal affinities `crw` and `vfs` keep the
-lowest (frame, site), `dino` keeps all at the k-th value.
+as they are. One thing is fixed that they leave to the library: among equal affinities `crw` and `vfs` keep the lowest
+(frame, site), `dino` keeps all that equal the k-th value.
 
 Shape letters: t frames, c features, h w grid, l labels, f context frames, n sites of the grid, m = f * n.
 """

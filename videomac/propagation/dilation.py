@@ -1,7 +1,7 @@
-"""A ConvNet's later stages at a smaller stride, same weights: strides are dropped, kernels behind them dilated.
+"""A ConvNet's later stages at a smaller stride with the same weights: strides dropped, kernels behind them dilated.
 
-Every site of the strided network is a site of the dilated one and has the same value there, as far as layers look at
-neighbours only (norms and gates over a whole map see more sites than before); the sites between them are new.
+Every site of the strided network is also a site of the dilated one and has the same value there, except behind layers
+that look at a whole map (some norms and gates), which see more sites than before. The sites between them are new.
 
 Shape letters: b batch, c channels, h w sites.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from videomac.errors import EvaluationError
 
 PROBED_PX = 128
-"""Side of the image with which the strides inside a network are found out: a multiple of all usual total strides."""
+"""Side of the image that finds out the strides inside a network: a multiple of all usual total strides."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +32,15 @@ class _Layer:
 
 
 def dilate(network: nn.Module, run: Callable[[Tensor], Any], stride: int) -> None:
-    """Changes a network in place so that no site of it lies further apart than `stride` pixels.
+    """Change a network in place so that its sites are at most `stride` pixels apart.
 
     Args:
         network: a ConvNet in eval mode whose strides are those of its `Conv2d` and pooling layers.
-        run: what is to be run of it, for an image (1, 3, h, w).
-        stride: pixels; a power of two that some layer of the network ends at.
+        run: runs the part of it that is needed, for an image (1, 3, h, w).
+        stride: pixels; a power of two at which some layer of the network ends.
 
     Raises:
-        EvaluationError: a layer that leaps over that stride at once, or that cannot be dilated.
+        EvaluationError: a layer steps over that stride at once, or cannot be dilated.
     """
     for found in _layers(network, run):
         _change(found, stride)
@@ -68,7 +68,7 @@ def _change(found: _Layer, stride: int) -> None:
     if found.reads_at * own <= stride:
         return
     if found.reads_at < stride:
-        raise _refused(found, f"leaps from stride {found.reads_at} over {stride} to {found.reads_at * own}")
+        raise _refused(found, f"goes from stride {found.reads_at} past {stride} to {found.reads_at * own}")
     rate = found.reads_at // stride
     layer.stride = _like(layer.stride, 1)
     if kernel == 1:
@@ -85,7 +85,7 @@ def _change(found: _Layer, stride: int) -> None:
 
 
 def _padding(found: _Layer) -> int:
-    """Sites that the layer adds before the first one."""
+    """Return how many sites the layer adds before the first one."""
     layer = found.layer
     if type(layer).__name__.endswith("Same"):
         raise _refused(found, "pads by the size of its input")
@@ -95,7 +95,7 @@ def _padding(found: _Layer) -> int:
 
 
 def _pad(layer: Any, before: int, after: int) -> None:
-    """As many sites out as in; equal sides by the layer itself, else ahead of it."""
+    """Make the layer give as many sites as it gets: it pads equal sides itself, unequal ones are padded ahead of it."""
     if before == after:
         layer.padding = _like(layer.padding, before)
         return
@@ -106,7 +106,7 @@ def _pad(layer: Any, before: int, after: int) -> None:
 
 def _refused(found: _Layer, why: str) -> EvaluationError:
     return EvaluationError(
-        f"stride_reduction: layer {found.name} ({type(found.layer).__name__}) {why}: cannot be dilated so; "
+        f"stride_reduction: layer {found.name} ({type(found.layer).__name__}) {why}, so it cannot be dilated; "
         "set stride_reduction=1 or choose another stage"
     )
 

@@ -1,4 +1,4 @@
-"""Labels on their way down to the feature grid and up to pixels.
+"""Labels, resized down to the feature grid and back up to pixels.
 
 Shape letters: h w pixels or grid, l label channels (0 is background), j joints.
 """
@@ -16,21 +16,22 @@ from videomac.facts.presets import Preset
 
 
 def resize_ids(ids_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Label ids resized to (height, width) by PIL's nearest neighbour (pixel centres)."""
+    """Return label ids at (height, width), resized by PIL's nearest neighbour (pixel centres)."""
     if ids_hw.shape == size:
         return ids_hw
     return np.array(Image.fromarray(ids_hw).resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 def one_hot(ids_hw: np.ndarray, channels: int) -> Float[Tensor, "l h w"]:
-    """Label ids 0..channels-1 as float64 channels; other ids (void 255) have none."""
+    """Return label ids 0..channels-1 as float64 channels; other ids (void 255) get no channel."""
     return torch.from_numpy(np.stack([ids_hw == c for c in range(channels)]).astype(np.float64))
 
 
 def down(ids_hw: np.ndarray, channels: int, grid: tuple[int, int], preset: Preset) -> Float[Tensor, "l y x"]:
-    """Ids of the input's size as soft labels on the feature grid, as the preset does it.
+    """Return ids at the size of the network's input as soft labels on the feature grid, by the preset's rule.
 
-    `bilinear`: of the one-hot channels, half-pixel centres, no antialias (OpenCV's INTER_LINEAR); `nearest`: of ids.
+    `bilinear` resizes the one-hot channels with half-pixel centres and without antialiasing (OpenCV's INTER_LINEAR);
+    `nearest` resizes the ids.
     """
     if preset.labels_down == "nearest":
         return one_hot(resize_ids(ids_hw, grid), channels)
@@ -40,10 +41,10 @@ def down(ids_hw: np.ndarray, channels: int, grid: tuple[int, int], preset: Prese
 def up(
     soft_lyx: Float[Tensor, "l y x"], native: tuple[int, int], entered: tuple[int, int], stride: int, preset: Preset
 ) -> np.ndarray:
-    """Soft labels on the feature grid as uint8 ids (height, width) at the size at which the preset scores.
+    """Return soft labels on the feature grid as uint8 ids (height, width) at the size at which the preset scores.
 
-    `native` is the size of the frames as they came, `entered` that of the network's input; `preset.labels_up` says at
-    which size the soft labels meet in an argmax, from where ids go on by PIL's nearest.
+    `native` is the size of the frames as they were read, `entered` that of the network's input. `preset.labels_up` says
+    at which size the argmax over soft labels is taken; from there PIL's nearest neighbour resizes the ids.
     """
     if preset.labels_up == "stride_minmax":
         size = soft_lyx.shape[1] * stride, soft_lyx.shape[2] * stride
@@ -55,9 +56,10 @@ def up(
 
 
 def strongest(soft_lhw: Float[Tensor, "l h w"]) -> UInt8[Tensor, "h w"]:
-    """The channel with the largest value, the lowest of equal ones: `argmax(0)`, much faster for a few channels.
+    """Return the channel with the largest value, the lowest of equal ones.
 
-    (torch 2.14 on CPU walks the channels of each pixel across memory: 13 ms for 2 x 240 x 427.)
+    This is `argmax(0)`, much faster for a few channels: torch 2.14 on CPU walks the channels of each pixel across
+    memory, which takes 13 ms for 2 x 240 x 427 (one EPYC core, 2026-11-23).
     """
     best_hw, ids_hw = soft_lhw[0].clone(), torch.zeros_like(soft_lhw[0], dtype=torch.uint8)
     for channel, soft_hw in enumerate(soft_lhw[1:], start=1):
@@ -67,7 +69,7 @@ def strongest(soft_lhw: Float[Tensor, "l h w"]) -> UInt8[Tensor, "h w"]:
 
 
 def minmax(soft_lhw: Float[Tensor, "l h w"]) -> Float[Tensor, "l h w"]:
-    """Each channel scaled to 0..1; a channel that is zero everywhere stays so (DINO's and VFS's `norm_mask`)."""
+    """Return each channel scaled to 0..1; one that is zero everywhere stays zero (DINO's and VFS's `norm_mask`)."""
     low_l11 = soft_lhw.amin((1, 2), keepdim=True)
     range_l11 = soft_lhw.amax((1, 2), keepdim=True) - low_l11
     scaled_lhw = (soft_lhw - low_l11) / torch.where(range_l11 > 0, range_l11, 1)
@@ -75,10 +77,11 @@ def minmax(soft_lhw: Float[Tensor, "l h w"]) -> Float[Tensor, "l h w"]:
 
 
 def joint_maps(xy_j2: np.ndarray, present_j: np.ndarray, grid: tuple[int, int]) -> Float[Tensor, "l y x"]:
-    """Background and one channel per joint: a Gaussian of sigma 0.5 cells at the joint, as videowalk draws it.
+    """Return the background and one channel per joint: a Gaussian of sigma 0.5 sites at the joint, as in videowalk.
 
-    `xy_j2` are grid coordinates. The published code draws a 4 x 4 patch of the Gaussian around (1.., 1..) offset from
-    the joint's truncated place, not centred to a fraction of a cell; so do we. Background is 1 where all joints are 0.
+    `xy_j2` are grid coordinates. The published code draws a 4 x 4 patch of the Gaussian at an offset from the joint's
+    truncated place, not centred to a fraction of a site, and so does this one. The background is 1 where all joints
+    are 0.
     """
     maps_lyx = np.zeros((len(xy_j2) + 1, *grid))
     for channel, (place, present) in enumerate(zip(xy_j2, present_j, strict=True), start=1):
@@ -105,15 +108,16 @@ def _draw(map_yx: np.ndarray, place_xy: np.ndarray, sigma: float = 0.5) -> None:
 
 
 def read_joints(soft_lyx: Float[Tensor, "l y x"]) -> tuple[np.ndarray, np.ndarray]:
-    """Grid coordinates (joints, 2) as x, y: mean of each joint's three strongest cells, weighted; and which exist.
+    """Return grid coordinates (joints, 2) as x, y, and which joints exist.
 
-    A joint without any weight anywhere does not exist; its coordinates are -1.
+    A joint is at the weighted mean of its three strongest sites. A joint without weight at any site does not exist; its
+    coordinates are -1.
     """
     flat_jn = soft_lyx[1:].flatten(1)
-    value_jk, cell_jk = flat_jn.topk(min(3, flat_jn.shape[1]), dim=1)
+    value_jk, site_jk = flat_jn.topk(min(3, flat_jn.shape[1]), dim=1)
     exists_j = flat_jn.sum(1) != 0
     weight_jk = value_jk / value_jk.sum(1, keepdim=True)
     width = soft_lyx.shape[2]
-    xy_j2 = torch.stack([(cell_jk % width * weight_jk).sum(1), (cell_jk // width * weight_jk).sum(1)], 1)
+    xy_j2 = torch.stack([(site_jk % width * weight_jk).sum(1), (site_jk // width * weight_jk).sum(1)], 1)
     xy_j2 = torch.where(exists_j[:, None], xy_j2, -1.0)
     return xy_j2.cpu().numpy(), exists_j.cpu().numpy()

@@ -1,14 +1,14 @@
 """Label propagation: labels of frame 0 carried forward along affinities of frozen features, exactly and without N x N.
 
-For frame t every site takes the labels of the k context sites that resemble it most, weighted by softmax(A / T).
-The context is frame 0 and the last n frames, whose sites count inside a window only. The published ways build the
-affinity of all sites to all context sites. Here queries go tile by tile against the region that the tile's windows
-cover, and the top k are found in two steps: the k best sites by their maximum over frames, then the k best
-(frame, site) among those. Both steps are exact as long as the k-th value differs from the next; the rare rows with
-a tie there are done again in the order that the preset demands.
+In frame t every site takes the labels of the k context sites that resemble it most, weighted by softmax(A / T). The
+context is frame 0 and the last n frames, whose sites count only inside a window. The published implementations build
+the affinity of all sites to all context sites. Here queries are compared tile by tile with the region that the tile's
+windows cover, and the top k are found in two steps: the k best sites by their maximum over frames, then the k best
+(frame, site) among those. Both steps are exact if the k-th value differs from the next; the rare queries with a tie
+there are computed again in the order that the preset demands.
 
 Shape letters: t frames, h w grid, c features, l label channels, q queries of a tile, f frames of the context,
-s sites of the tile's region, n sites of the grid, k kept candidates, r rows (queries) with ties.
+s sites of the tile's region, n sites of the grid, k kept sites, m their repeats over frames, r queries with ties.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from torch import Tensor
 from videomac.errors import EvaluationError
 from videomac.facts.presets import Preset
 
-TILE = 14  # side of a query tile in sites; 480p and 240p, C 80 and 192, one core: 8 and 11 were 28 % and 5 % slower
+TILE = 14  # side of a tile in sites; at 480p and 240p, C 80 and 192, one core: 8 and 11 were 28 % and 5 % slower
 KEYS_MULTIPLE = 48
-"""Keys of a product are filled up with zeros to a multiple of this. MKL sums the last columns of other counts in its
-own order (float64, AVX-512: those beyond a multiple of 12), and equal keys would tie in mathematics only."""
+"""The keys of a product are padded with zeros to a multiple of this. With other counts MKL sums the last columns (in
+float64 on AVX-512 those beyond a multiple of 12) in another order, so that equal keys would no longer tie."""
 
 
 def propagate(
     features_chw: Iterable[Float[Tensor, "c h w"]], first_lhw: Float[Tensor, "l y x"], preset: Preset
 ) -> Iterator[Float[Tensor, "l h w"]]:
-    """Yields the soft labels of frames 1, 2, ... for the features of frames 0, 1, 2, ... and the labels of frame 0.
+    """Yield the soft labels of frames 1, 2, ... given the features of frames 0, 1, 2, ... and the labels of frame 0.
 
-    Features are compared as they come: L2-normalise them first (`extractors.extract` does). Works in the features'
-    dtype and on their device; holds the features and labels of the context, nothing of size n x n.
+    Features are compared as they are: L2-normalise them first, as `extractors.extract` does. The work is done in the
+    features' dtype and on their device; memory holds the features and labels of the context, and nothing of size n x n.
 
     Raises:
-        EvaluationError: features and labels differ in their grid.
+        EvaluationError: features and labels have different grids.
     """
     context: collections.deque[_Frame] = collections.deque(maxlen=preset.context)
     first: _Frame | None = None
@@ -71,7 +71,7 @@ class _Frame:
 
     @functools.cached_property
     def keys_nc(self) -> Tensor:
-        """The features of all sites, filled up for products."""
+        """The features of all sites, padded for products."""
         sites, channels = self.labels_hwl[..., 0].numel(), self.features_hwc.shape[2]
         keys_nc = self.features_hwc.new_zeros(_filled(sites), channels)
         keys_nc[:sites] = self.features_hwc.flatten(0, 1)
@@ -80,28 +80,28 @@ class _Frame:
 
 @dataclasses.dataclass(frozen=True)
 class _Tile:
-    """A rectangle of queries, the region of keys that their windows cover, and which key is in whose window."""
+    """A rectangle of queries, the region of keys that their windows cover, and which key is in which query's window."""
 
     queries: tuple[slice, slice]
     region: tuple[slice, slice]
     inside_qs: Tensor
     outside_qs: Tensor  # 0 inside, -inf outside
-    sites_s: Tensor  # number of each of the region's sites in the grid
+    sites_s: Tensor  # index in the grid of each of the region's sites
 
 
 @dataclasses.dataclass(frozen=True)
 class _Candidates:
-    """The best context sites of each query: affinity, index into the step's flat labels, how often each counts."""
+    """The best context sites of each query: affinity, index into the step's flat labels, and how often each counts."""
 
     value_qk: Tensor
     source_qk: Tensor
     count_qk: Tensor
-    tied_q: Tensor  # which candidates are best was not decided by their values alone
+    tied_q: Tensor  # queries whose best sites are not decided by their values alone
 
 
 @dataclasses.dataclass
 class _Step:
-    """One frame to be labelled: its context, `copies` telling how often frame 0 also counts as a recent frame."""
+    """One frame to be labelled, with its context; `copies` is how often frame 0 also counts as a recent frame."""
 
     first: _Frame
     recent: list[_Frame]
@@ -114,7 +114,7 @@ class _Step:
         self.sites = self.first.labels_hwl.shape[0] * self.first.labels_hwl.shape[1]
 
     def labels_of(self, tile: _Tile, query_qc: Float[Tensor, "q c"]) -> Float[Tensor, "q l"]:
-        """Soft labels of one tile's queries."""
+        """Return the soft labels of one tile's queries."""
         windowed = self.frames if self.preset.first_windowed else self.recent
         near_fqs = _affinity(query_qc, windowed, tile.region)
         far_qn = None if self.preset.first_windowed else (query_qc @ self.first.keys_nc.T)[:, : self.sites]
@@ -172,7 +172,7 @@ class _Step:
         return _Candidates(value_qm, site_qm, 1 + self.copies * self._in_window(tile, site_qm), tied_q)
 
     def _top(self, values_qs: Float[Tensor, "q s"]) -> tuple[Tensor, Tensor, Bool[Tensor, " q"]]:
-        """The k best of each row and the next one, with their places; and whether k-th and next rank alike."""
+        """Return the k best of each query and the next one, their places, and whether the k-th ties with the next."""
         k = self.preset.topk
         best_qk, place_qk = values_qs.topk(min(k + 1, values_qs.shape[1]), dim=1)
         if best_qk.shape[1] <= k:
@@ -183,9 +183,9 @@ class _Step:
         return (self._ranked(one) == self._ranked(other)) & ~other.isneginf()
 
     def _ranked(self, values: Tensor) -> Tensor:
-        """What the published codes take the top k of: `crw` of A / T, `dino` of exp(A / T).
+        """Return what the published code takes the top k of: A / T in `crw`, exp(A / T) in `dino`.
 
-        Rounding makes some different affinities equal there, which is a tie.
+        Rounding makes some different affinities equal there, and then they tie.
         """
         ranked = values / self.preset.temperature
         return ranked.exp() if self.preset.ties == "all" else ranked
@@ -198,7 +198,7 @@ class _Step:
         return inside_qn.gather(1, site_qm)
 
     def _weigh(self, found: _Candidates) -> tuple[Float[Tensor, "q l"], Float[Tensor, " q"], Bool[Tensor, " q"]]:
-        """Labels by the top k, counting repeats; the k-th value; and where a tie makes the top k ambiguous."""
+        """Return labels by the top k, counting repeats, the k-th value, and where a tie makes the top k ambiguous."""
         topk = self.preset.topk
         value_qk, order_qk = found.value_qk.topk(min(topk + 1, found.value_qk.shape[1]), dim=1)
         source_qk, count_qk = found.source_qk.gather(1, order_qk), found.count_qk.gather(1, order_qk)
@@ -215,7 +215,7 @@ class _Step:
     def _in_order(
         self, tile: _Tile, near_frs: Float[Tensor, "f r s"], far_qn: Tensor | None, tied_q: Bool[Tensor, " q"]
     ) -> tuple[Float[Tensor, "r m"], Int[Tensor, " m"]]:
-        """Every affinity of some queries, repeats written out, ordered by (frame, site): -inf outside the window."""
+        """Return all affinities of some queries, repeats written out, by (frame, site); -inf outside the window."""
         near_frs = near_frs + tile.outside_qs[tied_q]
         all_sites = torch.arange(self.sites, device=near_frs.device)
         if far_qn is None:
@@ -252,7 +252,7 @@ def _affinity(
     sites = height * width
     keys_sc = query_qc.new_zeros(_filled(sites), query_qc.shape[1])
     near_fqs = query_qc.new_empty(len(frames), len(query_qc), len(keys_sc))
-    # One product per frame, all of one shape: repeated frames then tie to the last bit, whatever the library blocks.
+    # One product per frame, all of one shape: repeated frames then tie to the last bit, however the library blocks.
     for near_qs, frame in zip(near_fqs, frames, strict=True):
         keys_sc[:sites].unflatten(0, (height, width)).copy_(frame.features_hwc[region])
         torch.mm(query_qc, keys_sc.T, out=near_qs)
@@ -266,7 +266,7 @@ def _filled(sites: int) -> int:
 def _tiles(features_hwc: Float[Tensor, "h w c"], preset: Preset) -> list[_Tile]:
     height, width, _ = features_hwc.shape
     reach = preset.radius - 1 if preset.window == "circle" else preset.radius
-    windows: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # tiles away from the borders share one
+    windows: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}  # tiles away from the borders share theirs
     tiles = []
     for rows in _split(height):
         for columns in _split(width):
@@ -309,6 +309,6 @@ def _grown(part: slice, reach: int, length: int) -> slice:
 def _check_grid(features_hwc: Tensor, labels_hwl: Tensor) -> None:
     if features_hwc.shape[:2] != labels_hwl.shape[:2]:
         raise EvaluationError(
-            f"features have a grid of {tuple(features_hwc.shape[:2])}, labels of {tuple(labels_hwl.shape[:2])}: "
+            f"features have a grid of {tuple(features_hwc.shape[:2])}, labels one of {tuple(labels_hwl.shape[:2])}: "
             "resize the labels to the feature grid (propagation.labels)"
         )
