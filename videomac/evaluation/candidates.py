@@ -121,9 +121,7 @@ def _refuse_shared_names(candidates: list[Candidate]) -> None:
 def _with_export(section: config.Candidate, out: str) -> config.Candidate:
     if section.source != "export":
         return section
-    if section.model is None:
-        raise EvaluationError(f"features {section.label!r}: source export needs model: an export folder or checkpoint")
-    return section.model_copy(update={"model": _export_folder(section.model, out)})
+    return section.model_copy(update={"model": _export_folder(str(section.model), out)})
 
 
 def _named(name: str, out: str) -> config.Candidate:

@@ -38,11 +38,11 @@ def identify(source: config.Candidate, stage: int, seed: int = 0, stride_reducti
     """Return what decides the features, without building the network.
 
     Raises:
-        EvaluationError: no model is named, or a weights file or an export's card is missing.
+        EvaluationError: a weights file or an export's card is missing.
     """
     if source.source in raw.KINDS:
         return FeatureIdentity(source=source.source, timm=timm.__version__, torch=torch.__version__)
-    model = _model(source)
+    model = str(source.model)
     return FeatureIdentity(
         source=source.source,
         timm=timm.__version__,
@@ -122,7 +122,7 @@ class _Built:
 
 
 def _build(source: config.Candidate, identity: FeatureIdentity) -> _Built:
-    model = _model(source)
+    model = str(source.model)
     card = read_card(model) if (Path(model) / CARD).is_file() else None
     if identity.seed is not None:
         torch.manual_seed(identity.seed)
@@ -144,19 +144,11 @@ def _load_weights(network: nn.Module, source: config.Candidate, identity: Featur
     """Load the weights that the source names, if any; return the SHA-256 of what the network then has."""
     if source.source == "export":
         assert card is not None, "identify has read it"
-        _load_export(network, Path(_model(source)) / WEIGHTS, card)
+        _load_export(network, Path(str(source.model)) / WEIGHTS, card)
         return card.weights_sha256
     if source.weights is not None:
         _load_file(network, source.weights)
     return identity.weights or _hash_tensors(network)
-
-
-def _model(source: config.Candidate) -> str:
-    if source.model is None:
-        raise EvaluationError(
-            f"features {source.label!r}: source {source.source} needs model: an export folder or timm name"
-        )
-    return source.model
 
 
 def _timm_network(arguments: dict[str, Any], pretrained: bool, label: str) -> Any:
