@@ -1,7 +1,7 @@
 r"""Score a backbone by label propagation.
 
 ray job submit --working-dir . -- python -m ray_jobs.evaluate configs/propagation/davis.yaml \
-        model=s3://bucket/runs/NAME/export data.root=/data/DAVIS
+        model=s3://bucket/runs/NAME/export data.root=/data/DAVIS out=s3://bucket/evaluations/NAME
 """
 
 from __future__ import annotations

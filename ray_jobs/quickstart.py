@@ -1,6 +1,6 @@
 """Run the whole pipeline on shipped clips: shards, pretraining, export, evaluation, report.
 
-ray job submit --working-dir . -- python -m ray_jobs.quickstart configs/quickstart.yaml
+ray job submit --working-dir . -- python -m ray_jobs.quickstart pretrain.run.storage=/shared/runs
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Sweep pretraining settings; every trial is scored by label propagation.
+r"""Sweep pretraining settings; every trial is scored by label propagation.
 
-ray job submit --working-dir . -- python -m ray_jobs.tune configs/tune/mask_momentum.yaml
+ray job submit --working-dir . -- python -m ray_jobs.tune configs/tune/mask_momentum.yaml \
+        storage=s3://bucket/sweeps pretrain.data.manifest=s3://bucket/shards/manifest.json
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import pytest
 
 from ray_jobs import cli
 from videomac.cli import COMMANDS, parse
+from videomac.config import refuse_throwaway_places
+from videomac.config.preflight import JOB_VARIABLE
 from videomac.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +56,28 @@ def test_a_documented_command_is_one_that_the_parser_takes(page, words):
     command = COMMANDS[words[0].replace("_", "-")]
 
     assert isinstance(parse(command, words[1:]), command.schema)
+
+
+def submitted_commands():
+    """The command of every `ray job submit ...` in README, docs and the modules' docstrings."""
+    texts = [path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    texts += [importlib.import_module("ray_jobs." + name.replace("-", "_")).__doc__ for name in COMMANDS]
+    lines = [line for text in texts for line in text.replace("\\\n", " ").splitlines()]
+    found = [re.match(r"\s*ray job submit .* -- python -m ray_jobs\.(.*)", line) for line in lines]
+    return [shlex.split(match[1]) for match in found if match]
+
+
+@pytest.mark.parametrize("words", submitted_commands(), ids=lambda words: words[0])
+def test_a_submitted_command_leaves_nothing_in_the_working_folder_of_the_job(words):
+    command = COMMANDS[words[0].replace("_", "-")]
+
+    refuse_throwaway_places(
+        parse(command, words[1:]), {JOB_VARIABLE: '{"runtime_env": {"working_dir": "gcs://a.zip"}}'}
+    )
+
+
+def test_every_command_is_shown_as_it_is_submitted():
+    assert {words[0] for words in submitted_commands()} >= {name.replace("-", "_") for name in COMMANDS}
 
 
 def test_positional_words_and_options_are_aliases_of_keys():
