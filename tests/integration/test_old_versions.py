@@ -194,9 +194,10 @@ def test_an_export_gives_the_same_features(old, expected):
 def test_an_interrupted_run_is_resumed_by_the_same_command(ray_cluster, old_copy, expected):
     from ray_jobs import pretrain
 
-    command = [f"{INTERRUPTED}/config.yaml", "data.allow_decoder_change=true"]
+    # The shared cluster was started elsewhere, where actors look for relative paths.
+    manifest = f"data.manifest={old_copy}/{QUICKSTART}/shards/manifest.json"
 
-    assert pretrain.main(command) == 0
+    assert pretrain.main([f"{INTERRUPTED}/config.yaml", "data.allow_decoder_change=true", manifest]) == 0
 
     logged = {str(line["step"]): line["loss"] for line in read_lines(f"{INTERRUPTED}/metrics.jsonl")}
     assert set(map(str, range(1, 25))) <= set(logged)
