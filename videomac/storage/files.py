@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -96,7 +97,7 @@ def open_files(root: str, options: Mapping[str, str], patience: Patience) -> Fil
         ConfigError: a URL of an unknown kind, or an unknown storage option.
     """
     if "://" not in root or root.startswith("file://"):
-        return LocalFiles(root.removeprefix("file://"))
+        return LocalFiles(os.path.expanduser(root.removeprefix("file://")))
     from videomac.storage.object_files import ObjectFiles  # here: its libraries take a second to import
 
     return ObjectFiles(root, options, patience)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import safetensors.torch
 import timm
 
 from tests.unit.evaluation.material import settings
-from videomac.errors import EvaluationError, ExportError
+from videomac.errors import DamagedFileError, EvaluationError, ExportError
 from videomac.evaluation import candidates
 from videomac.evaluation.candidates import export_candidate, find_candidates, slug_of
+from videomac.storage.checksums import sha256_of
+from videomac.storage.copies import write_file
 
 
 @pytest.fixture
@@ -138,3 +141,21 @@ def test_weights_of_a_file_are_loaded(tmp_path):
     extractor = row.load(0, "cpu")
     assert extractor.facts.weights_sha256 == row.identity(0).weights
     assert json.loads(row.identity(0).to_json())["stage"] == 0
+
+
+def test_an_export_on_a_store_is_copied_and_checked(tmp_path, export, memory_store):
+    url = "memory://bucket/mine/export"
+    card = json.loads((export / "card.json").read_bytes())
+    write_file(f"{url}/model.safetensors", b"weights")
+    write_file(f"{url}/card.json", json.dumps({**card, "weights_sha256": sha256_of(b"weights")}).encode())
+    (row,) = found(tmp_path, model=url)
+    assert row.label == "mine"
+    assert (Path(str(row.source.model)) / "model.safetensors").read_bytes() == b"weights"
+    memory_store.objects[f"{url}/model.safetensors"] = b"changed"
+    with pytest.raises(DamagedFileError, match=r"mine/export/model\.safetensors"):
+        found(tmp_path, model=url)
+    memory_store.objects[f"{url}/card.json"] = b"{}"
+    with pytest.raises(EvaluationError, match=r"mine/export/card\.json"):
+        found(tmp_path, model=url)
+    with pytest.raises(EvaluationError, match="neither a timm name nor a folder"):
+        found(tmp_path, model="memory://bucket/nothing")

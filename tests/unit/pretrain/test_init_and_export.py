@@ -11,11 +11,12 @@ import torch
 
 from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac import config
-from videomac.errors import CheckpointError, ExportError
+from videomac.errors import CheckpointError, ExportError, StorageError
 from videomac.pretrain import checkpoint
 from videomac.pretrain.export import export, export_checkpoint
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import build_model
+from videomac.storage.copies import upload_folder
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +162,45 @@ def test_the_finetuning_example_learns(exported):
     losses = finetune(exported[0], SAMPLES / "davis", ["dog"], steps=6)
 
     assert losses[-1] < losses[0]
+
+
+@pytest.fixture
+def stored(saved, memory_store):
+    """The run in an object store, with a later checkpoint that is damaged and one that is half there."""
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000000")
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000005")
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000009")
+    damaged = "memory://bucket/run/checkpoints/step_0000005/online.safetensors"
+    memory_store.objects[damaged] = memory_store.objects[damaged][:-1] + b"!"
+    del memory_store.objects["memory://bucket/run/checkpoints/step_0000009/files.json"]
+    return memory_store
+
+
+def test_a_run_on_a_store_is_exported_to_a_store(stored, exported, state):
+    card = export_checkpoint("memory://bucket/run", "memory://bucket/run/export")
+    local, expected = exported
+    assert stored.objects["memory://bucket/run/export/model.safetensors"] == (local / "model.safetensors").read_bytes()
+    assert card == expected
+    for source in ("run", "run/export", "run/export/model.safetensors", "run/checkpoints/step_0000000"):
+        model = fresh()
+        load_initial_weights(model, f"memory://bucket/{source}")
+        assert same_encoder(model, state), source
+
+
+def test_a_store_that_fails_is_not_taken_for_a_missing_checkpoint(stored, tmp_path):
+    stored.failures += [OSError("broken")] * 20
+    with pytest.raises(StorageError, match="run"):
+        export_checkpoint("memory://bucket/run", str(tmp_path / "out"))
+    stored.failures.clear()
+    stored.objects.pop("memory://bucket/run/checkpoints/step_0000000/files.json")
+    with pytest.raises(CheckpointError, match=r"run: nothing to export: .*step_0000009/files\.json"):
+        export_checkpoint("memory://bucket/run", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists(), "an export that fails leaves nothing"
+
+
+@pytest.mark.parametrize("form", ["huggingface", "onnx"])
+def test_other_forms_reach_a_store_too(saved, memory_store, form):
+    upload_folder(saved, "memory://bucket/checkpoint")
+    export(config.Export(checkpoint="memory://bucket/checkpoint", out="memory://bucket/out", format=form))
+    names = {url.removeprefix("memory://bucket/out/") for url in memory_store.objects}
+    assert {"card.json", "model.safetensors", {"huggingface": "config.json", "onnx": "model.onnx"}[form]} <= names

@@ -143,6 +143,8 @@ def test_a_storage_survives_pickling_with_its_options_limits_and_advice():
     assert (again.patience, again._advice) == (Patience(1.0, 2.0), Advice(missing="make it"))
 
 
-def test_a_storage_is_opened_by_a_file_url_too(tmp_path):
-    Storage(f"file://{tmp_path}").write("file", b"x")
-    assert (tmp_path / "file").read_bytes() == b"x"
+@pytest.mark.parametrize("start", ["file://{}", "~", "{}"])
+def test_a_local_folder_has_several_spellings(tmp_path, monkeypatch, start):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Storage(f"{start.format(tmp_path)}/sub").write("file", b"x")
+    assert (tmp_path / "sub" / "file").read_bytes() == b"x"
