@@ -4,16 +4,26 @@ The command line prints the message of a `VideomacError` as one line and exits w
 exception is a bug of ours and keeps its traceback. Secrets in a message are masked when the error is made.
 """
 
+from __future__ import annotations
+
+from typing import TypeVar
+
 from videomac.redaction import redacted
+
+E = TypeVar("E", bound="VideomacError")
 
 
 class VideomacError(Exception):
-    """Base of every error that a user can act on."""
+    """Base of every error that a user can act on. Errors cross processes whole, as pickles of their own class."""
 
     exit_code = 1
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*(redacted(part) if isinstance(part, str) else part for part in arguments))
+
+    def restated(self: E, message: str) -> E:
+        """Return an error of the same class with another message."""
+        return type(self)(message)
 
 
 class ConfigError(VideomacError):
@@ -56,3 +66,12 @@ class TrainingError(VideomacError):
 
 class ClusterError(VideomacError):
     """A Ray cluster that cannot be reached or that lacks what the configuration asks for."""
+
+
+def our_cause(error: BaseException | None) -> VideomacError | None:
+    """Return the outermost error of ours among an exception and its causes; Ray keeps a task's error in `cause`."""
+    while error is not None:
+        if isinstance(error, VideomacError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
