@@ -1,6 +1,6 @@
 """One training step in torch alone: the same under Ray and in a plain loop.
 
-A step is one optimiser update and one EMA update, after its micro-steps. Every loss is a mean over the valid masked
+A step is one optimizer update and one EMA update, after its micro-steps. Every loss is a mean over the valid masked
 cells of the whole step, on all workers: gradients are summed with the provisional divisor "all rows are good" and
 rescaled once, when the all-reduced count of good rows is known.
 """
@@ -29,18 +29,18 @@ from videomac.pretrain.model import MaskedAutoencoder, normalise_frames
 from videomac.pretrain.optim import set_learning_rate
 
 MOST_SKIPPED_IN_A_ROW = 20
-"""Steps that `train.nonfinite: skip` or a gradient scaler may skip one after the other before the run is stopped."""
+"""The run stops when `train.nonfinite: skip` or the gradient scaler has skipped this many steps in a row."""
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """The numbers that are derived from the configuration, the data and the number of workers."""
+    """The numbers that follow from the configuration, the data and the number of workers."""
 
     batch_size: int
     """Effective batch E of this attempt: rows of one step."""
     micro_steps: int
-    """ceil(E / (workers * micro_batch)): batches that each worker takes in one step."""
+    """ceil(E / (workers * micro_batch)): micro-batches that each worker takes in one step."""
     rows_in_run: int
     rows_in_epoch: int
     masked_cells: int
@@ -49,40 +49,40 @@ class Extent:
 
     @property
     def steps(self) -> int:
-        """Steps of the run at this effective batch."""
+        """Steps in the run at this effective batch."""
         return math.ceil(self.rows_in_run / self.batch_size)
 
 
 @dataclasses.dataclass
 class TrainState:
-    """Everything that changes as the run goes on, and what it is computed with."""
+    """Everything that changes during the run, and what it is computed with."""
 
     settings: config.Pretrain
     extent: Extent
     online: MaskedAutoencoder
     target: MaskedAutoencoder
     wrapped: nn.Module
-    """The online network as it is called: in DDP when there is more than one worker."""
+    """The online network as the step calls it: inside DDP if there is more than one worker."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
     step: int = 0
     rows_used: int = 0
-    """Next row of the plan; learning rate and momentum follow from it."""
+    """Rows of the plan used so far, hence the next row; learning rate and momentum follow from it."""
     bad_rows: int = 0
     skipped_steps: int = 0
     skipped_in_a_row: int = 0
-    """Of this attempt, without steps that had no valid row."""
+    """In this attempt; steps without a valid row neither count nor interrupt the row."""
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """Learning rate of the next step."""
         optim = self.settings.optim
         peak = schedules.peak_learning_rate(optim.blr, self.extent.batch_size)
         return schedules.learning_rate(self.rows_used / self.extent.rows_in_run, peak, optim.warmup_share)
 
     def momentum(self, rows_ahead: int = 0) -> float:
-        """EMA momentum at the next step, or `rows_ahead` rows into it."""
+        """Return the EMA momentum at the start of the next step, or `rows_ahead` rows into it."""
         extent = self.extent
         return schedules.momentum(
             self.rows_used + rows_ahead, extent.rows_in_run, extent.rows_in_epoch, self.settings.optim
@@ -90,7 +90,7 @@ class TrainState:
 
     @property
     def finished(self) -> bool:
-        """No row of the run is left."""
+        """Whether no row of the run is left."""
         return self.rows_used >= self.extent.rows_in_run
 
 
@@ -107,19 +107,21 @@ class StepReport:
     loss_consistency: float
     lr: float
     momentum: float
+    """EMA momentum at the start of the step."""
     grad_norm: float
+    """Norm before clipping."""
     good_rows: int
     skipped: str | None
-    """Why no update was made: `no_valid_row`, `nonfinite`, `scaler`; None for a step like others."""
+    """Why no update was made: `no_valid_row`, `nonfinite` or `scaler`; None for a normal step."""
     batches: list[Batch]
     """This worker's micro-batches, for ledger and pictures."""
     features_bc: Tensor
-    """Pooled last stage of this worker's last micro-batch, for the variance of features."""
+    """Pooled last stage of this worker's last micro-batch, to measure the spread of features."""
 
 
 @dataclasses.dataclass
 class _Sums:
-    """Sums over the micro-steps of this worker, all-reduced at the end of the step."""
+    """Sums over this worker's micro-steps, all-reduced at the end of the step."""
 
     totals: Tensor
     """[sum L_o, sum L_t, sum L_c, good rows], float32."""
@@ -129,11 +131,11 @@ class _Sums:
 
 
 def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
-    """Takes the step's micro-batches from the iterator, updates online network, optimiser and target network.
+    """Take the step's micro-batches from the iterator, and update online network, optimizer and target network.
 
     Raises:
-        TrainingError: the loss or the gradient is not finite or above `train.max_loss`, and `train.nonfinite` is
-            `stop`; the message names step and keys. All workers raise it alike.
+        TrainingError: the loss or the gradient is not finite, or the loss is above `train.max_loss`, and
+            `train.nonfinite` is `stop`; the message names the step and the clips. All workers raise it.
     """
     lr, momentum = state.learning_rate, state.momentum()
     set_learning_rate(state.optimizer, lr)
@@ -147,10 +149,9 @@ def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
     loss = losses[0] + losses[1] + state.settings.model.gamma * losses[2]
     grad_norm, skipped = _finish_gradients(state, sums, loss, good_rows)
     if skipped is None:
-        _update(state, sums, momentum)
-    else:  # the weights were not touched; BatchNorm's running statistics were
-        for buffer, before in zip(state.online.buffers(), statistics, strict=True):
-            buffer.copy_(before)
+        _update(state, sums)
+    else:
+        _undo(state, statistics, skipped)
     state.optimizer.zero_grad()
     _advance(state, good_rows, skipped)
     return StepReport(
@@ -160,7 +161,7 @@ def train_step(state: TrainState, micro_batches: Iterable[Batch]) -> StepReport:
 
 
 def _accumulate(state: TrainState, micro_batches: Iterable[Batch]) -> _Sums:
-    """Forward and backward of every micro-step; DDP reduces gradients in the last one only."""
+    """Run forward and backward of every micro-step; DDP reduces gradients in the last one only."""
     sums = _Sums(torch.zeros(4, device=state.device), [], torch.zeros(0))
     last = state.extent.micro_steps - 1
     for index, batch in enumerate(itertools.islice(micro_batches, state.extent.micro_steps)):
@@ -170,11 +171,9 @@ def _accumulate(state: TrainState, micro_batches: Iterable[Batch]) -> _Sums:
         sums.totals += totals
         sums.rows.append((batch, loss_b))
         if state.settings.optim.ema_every == "micro_step" and index != last:
-            ahead = index * state.extent.batch_size // state.extent.micro_steps
-            average_running_statistics(state.online, _good_rows(sums))
-            ema.update(state.target, state.online, state.momentum(ahead))
+            _update_target(state, sums, index)
     if len(sums.rows) <= last:
-        raise TrainingError(f"step {state.step + 1}: {len(sums.rows)} of {last + 1} micro-batches came from the data")
+        raise TrainingError(f"step {state.step + 1}: the data ended after {len(sums.rows)} of {last + 1} micro-batches")
     return sums
 
 
@@ -183,7 +182,7 @@ def _without_reduction(wrapped: nn.Module) -> contextlib.AbstractContextManager[
 
 
 def _forward_backward(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of each row, [sum L_o, sum L_t, sum L_c, good rows], and pooled features."""
+    """Return the loss of each row, [sum L_o, sum L_t, sum L_c, good rows], and pooled features."""
     model, extent = state.settings.model, state.extent
     frames = normalise_frames(batch.frames_b2hwc)
     frame1_bchw, frame2_bchw = frames.unbind(1)
@@ -206,14 +205,17 @@ def _forward_backward(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor, 
 
 
 def drop_path_uniforms(batch: Batch, online: MaskedAutoencoder) -> Float[Tensor, "b l"]:
-    """One number in [0, 1) per row and block, from the row's own counter-based generator."""
+    """Return one number in [0, 1) per row and block, from the row's own counter-based generator."""
     blocks = online.encoder.num_blocks
     rows = [np.random.Generator(np.random.Philox(key=int(s))).random(blocks, np.float32) for s in batch.seed_b.tolist()]
     return torch.from_numpy(np.stack(rows)).to(batch.frames_b2hwc.device)
 
 
 def _finish_gradients(state: TrainState, sums: _Sums, loss: float, good_rows: float) -> tuple[float, str | None]:
-    """Unscales, divides by the true count, clips; the gradient's norm and why the step must be skipped, if so."""
+    """Unscale the gradients, divide them by the true count of rows, and clip them.
+
+    Returns their norm before clipping, and why the step must be skipped (None: it need not).
+    """
     if good_rows == 0:
         return 0.0, "no_valid_row"
     parameters = [p for p in state.online.parameters() if p.grad is not None]
@@ -223,24 +225,21 @@ def _finish_gradients(state: TrainState, sums: _Sums, loss: float, good_rows: fl
         for gradient in gradients:
             gradient.mul_(state.extent.batch_size / good_rows)
     norm = torch.nn.utils.get_total_norm(gradients)
-    skipped = _verdict(state, sums, loss, norm.item())
+    skipped = _reason_to_skip(state, sums, loss, norm.item())
     if skipped is None and state.settings.optim.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, state.settings.optim.clip_norm, norm)
     return norm.item(), skipped
 
 
-def _verdict(state: TrainState, sums: _Sums, loss: float, norm: float) -> str | None:
-    """None for a healthy step; all workers see the same numbers and judge alike."""
+def _reason_to_skip(state: TrainState, sums: _Sums, loss: float, norm: float) -> str | None:
+    """Return None for a healthy step. All workers see the same numbers and decide alike."""
     train = state.settings.train
     if math.isfinite(loss) and loss <= train.max_loss:
         if math.isfinite(norm):
             return None
-        if state.scaler.is_enabled():
-            state.scaler.update()  # an overflow of scaled gradients: halves the scale
+        if state.scaler.is_enabled():  # the scaled gradients overflowed
             return "scaler"
     if train.nonfinite == "skip":
-        if state.scaler.is_enabled():
-            state.scaler.update()
         return "nonfinite"
     raise TrainingError(
         f"step {state.step + 1}: loss {loss:g}, gradient norm {norm:g} (train.max_loss is {train.max_loss:g}); "
@@ -250,7 +249,7 @@ def _verdict(state: TrainState, sums: _Sums, loss: float, norm: float) -> str | 
 
 
 def _suspects(sums: _Sums, most: int = 8) -> list[str]:
-    """Keys whose own loss is not finite, on all workers; where there is none, the keys of the step."""
+    """Return the keys of all workers whose own loss is not finite, or all keys of the step if every loss is finite."""
     mine = [
         (key, math.isfinite(loss))
         for batch, loss_b in sums.rows
@@ -266,25 +265,43 @@ def _suspects(sums: _Sums, most: int = 8) -> list[str]:
     return keys[:most] + ([f"and {len(keys) - most} more"] if len(keys) > most else [])
 
 
-def _update(state: TrainState, sums: _Sums, momentum: float) -> None:
+def _update(state: TrainState, sums: _Sums) -> None:
+    """Update the online network and its optimizer, then the target network."""
     state.scaler.step(state.optimizer)
     state.scaler.update()
+    in_micro_steps = state.settings.optim.ema_every == "micro_step"
+    _update_target(state, sums, state.extent.micro_steps - 1 if in_micro_steps else 0)
+
+
+def _undo(state: TrainState, statistics: list[Tensor], skipped: str) -> None:
+    """Leave the networks as they were: no weight has changed, but BatchNorm's running statistics have.
+
+    The gradient scaler learns of the step, and halves its scale if the gradients overflowed.
+    """
+    if state.scaler.is_enabled() and skipped != "no_valid_row":
+        state.scaler.update()
+    for buffer, before in zip(state.online.buffers(), statistics, strict=True):
+        buffer.copy_(before)
+
+
+def _update_target(state: TrainState, sums: _Sums, micro_step: int) -> None:
+    """Move the target network towards the online one, with the momentum at this micro-step."""
     average_running_statistics(state.online, _good_rows(sums))
-    if state.settings.optim.ema_every == "micro_step":
-        last = state.extent.micro_steps - 1
-        momentum = state.momentum(last * state.extent.batch_size // state.extent.micro_steps)
-    ema.update(state.target, state.online, momentum)
+    ahead = micro_step * state.extent.batch_size // state.extent.micro_steps
+    ema.update(state.target, state.online, state.momentum(ahead))
 
 
 def _good_rows(sums: _Sums) -> float:
-    """Of this worker, so far in the step."""
+    """Return this worker's good rows in the step so far."""
     return sum(float(batch.weight_b.sum()) for batch, _ in sums.rows)
 
 
 @torch.no_grad()
 def average_running_statistics(online: nn.Module, good_rows: float) -> None:
-    """BatchNorm's running means and variances, averaged over workers by their valid sites (good rows: every row has
-    the same number of sites), so that the target network is the same everywhere."""
+    """Average BatchNorm's running means and variances over workers, so that the target network is the same everywhere.
+
+    Workers are weighted by their valid sites, hence by their good rows: every row has the same number of sites.
+    """
     buffers = [b for b in online.buffers() if b.is_floating_point()]
     if not buffers or not dist.is_initialized():
         return
@@ -309,6 +326,6 @@ def _advance(state: TrainState, good_rows: float, skipped: str | None) -> None:
         state.skipped_in_a_row = state.skipped_in_a_row + 1 if skipped else 0
     if state.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
         raise TrainingError(
-            f"step {state.step}: {state.skipped_in_a_row} steps in a row were skipped ({skipped}): the run does not "
-            "learn any more; lower optim.blr, set optim.clip_norm, or go back to an earlier checkpoint"
+            f"step {state.step}: {state.skipped_in_a_row} steps in a row were skipped ({skipped}): the run no longer "
+            "learns; lower optim.blr, set optim.clip_norm, or go back to an earlier checkpoint"
         )
