@@ -7,24 +7,31 @@ reads fields by name. NaN and infinity are written as null, because JSON has nei
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 
 from videomac.errors import VideomacError
 
 R = TypeVar("R", bound="Record")
+Number = Annotated[float, pydantic.BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A float that may be NaN or infinite, which is written as null and read back as NaN."""
 
 
 class Record(pydantic.BaseModel):
     """One record: immutable, unknown fields refused; each field is documented in the string below it."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    omits_unset: ClassVar[bool] = False
+    """Whether fields that nobody has set are left out instead of being written with their defaults."""
 
     def to_json(self, indent: int | None = None) -> bytes:
         """UTF-8 JSON in the order of declaration; non-finite numbers become null."""
-        plain = self.model_dump_json(indent=indent, by_alias=True)  # pydantic writes NaN and infinity as null
+        plain = self.model_dump_json(
+            indent=indent, by_alias=True, exclude_unset=self.omits_unset
+        )  # pydantic writes NaN and infinity as null
         return plain.encode()
 
     def to_plain(self) -> dict[str, Any]:
