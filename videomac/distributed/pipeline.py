@@ -61,11 +61,11 @@ def run_pipeline(
     if evaluation is None and run.was_finished and _is_complete(folder):
         return Outcome(run, {})
     probed = best(RunFolder(training.run.storage, training.run.name)) if best_probed else None
-    checkpoint = f"{folder}/{BEST}/{probed['name']}" if probed else run.checkpoint
+    checkpoint = f"{folder}/{BEST}/{probed.name}" if probed else run.checkpoint
     stages.run("export", export, Export(checkpoint=checkpoint, out=f"{folder}/export"))
     scores = stages.run("evaluate", evaluate, evaluation).scores_or_nan if evaluation else {}
     print(f"report: {stages.run('report', report, folder)}", flush=True)
-    return Outcome(run, scores | {"probe": probed["score"]} if probed else scores)
+    return Outcome(run, scores | {"probe": probed.score} if probed else scores)
 
 
 def run_quickstart(config: Quickstart, build_shards: Callable[[BuildShards], object]) -> Outcome:

@@ -2,14 +2,12 @@
 
 `online.safetensors`, `target.safetensors`, `optimizer.safetensors` (AdamW's moments by parameter name), `state.json`
 (rows used, counters, configuration, versions) and, written last, `files.json` with the SHA-256 of each: a folder
-without it, or with another hash, is no checkpoint.
+without it, or with different hashes, is not a checkpoint.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -19,61 +17,61 @@ from torch import Tensor, nn
 from videomac.errors import CheckpointError
 from videomac.facts.provenance import provenance
 from videomac.pretrain.step import TrainState
+from videomac.records.checkpoint import FORMAT, CheckpointFiles, CheckpointState, DataFacts
 from videomac.storage.checksums import sha256_of_file
 
-FORMAT = 1
 LIST = "files.json"
 """Written last: the SHA-256 of every other file."""
 FILES = ("online.safetensors", "target.safetensors", "optimizer.safetensors", "state.json")
 
 
-def save(state: TrainState, folder: str | Path, facts: dict[str, Any] | None = None) -> None:
-    """Writes the state into an empty or missing folder; `facts` (hashes of the data, say) stand in `state.json`."""
+def save(state: TrainState, folder: str | Path, facts: DataFacts | None = None) -> None:
+    """Write the state into an empty or missing folder; `facts` of the data are kept in `state.json`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, network in (("online", state.online), ("target", state.target)):
         safetensors.torch.save_file(_tensors(network), folder / f"{name}.safetensors")
     safetensors.torch.save_file(_moments(state), folder / "optimizer.safetensors")
-    (folder / "state.json").write_text(json.dumps(_facts(state) | (facts or {}), indent=1), encoding="utf-8")
-    hashes = {name: sha256_of_file(folder / name) for name in FILES}
-    (folder / LIST).write_text(json.dumps({"format": FORMAT, "sha256": hashes}), encoding="utf-8")
+    (folder / "state.json").write_bytes(_described(state, facts or DataFacts()).to_json(indent=1))
+    files = CheckpointFiles(format=FORMAT, sha256={name: sha256_of_file(folder / name) for name in FILES})
+    (folder / LIST).write_bytes(files.to_json())
 
 
-def load(state: TrainState, folder: str | Path) -> dict[str, Any]:
-    """Sets networks, optimiser, scaler, position and counters of `state`; returns `state.json`.
+def load(state: TrainState, folder: str | Path) -> CheckpointState:
+    """Set networks, optimizer, scaler, position and counters of `state`; returns `state.json`.
 
     Raises:
-        CheckpointError: the folder is no whole checkpoint, or one of another network.
+        CheckpointError: the folder is not an intact checkpoint, or does not match the network.
     """
-    facts = verify(folder)
+    saved = verify(folder)
     folder = Path(folder)
     for name, network in (("online", state.online), ("target", state.target)):
         _load_network(network, folder / f"{name}.safetensors")
-    _load_moments(state, read_tensors(folder / "optimizer.safetensors"), facts["optimizer_steps"])
-    state.scaler.load_state_dict(facts["scaler"])
-    for counter in ("step", "rows_used", "bad_rows", "skipped_steps"):
-        setattr(state, counter, facts[counter])
-    return facts
+    _load_moments(state, read_tensors(folder / "optimizer.safetensors"), saved.optimizer_steps)
+    state.scaler.load_state_dict(saved.scaler)
+    state.step, state.rows_used = saved.step, saved.rows_used
+    state.bad_rows, state.skipped_steps = saved.bad_rows, saved.skipped_steps
+    return saved
 
 
-def verify(folder: str | Path) -> dict[str, Any]:
-    """`state.json` of a whole checkpoint: every file is there and has the hash it was written with.
+def verify(folder: str | Path) -> CheckpointState:
+    """Return `state.json` of an intact checkpoint: every file is there and has the hash it was written with.
 
     Raises:
-        CheckpointError: the folder is missing, half-written or damaged.
+        CheckpointError: the folder is missing, incomplete or damaged.
     """
     folder = Path(folder)
     try:
         hashes = listed_hashes((folder / LIST).read_bytes(), str(folder))
         damaged = [name for name, sha256 in hashes.items() if sha256_of_file(folder / name) != sha256]
-        facts = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: no whole checkpoint ({error}); use the one before it") from error
+        described = (folder / "state.json").read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: incomplete checkpoint ({error}); use the previous one") from error
     if damaged:
         raise CheckpointError(
-            f"{folder}: {', '.join(damaged)} changed since it was written; use the checkpoint before it"
+            f"{folder}: {', '.join(damaged)} changed since it was written; use the previous checkpoint"
         )
-    return facts
+    return CheckpointState.from_json(described, f"{folder}/state.json", CheckpointError)
 
 
 def listed_hashes(content: bytes, place: str) -> dict[str, str]:
@@ -83,20 +81,19 @@ def listed_hashes(content: bytes, place: str) -> dict[str, str]:
         CheckpointError: this is not such a list, or one of another format.
     """
     try:
-        listed = json.loads(content)
-        hashes = {str(name): str(sha256) for name, sha256 in listed["sha256"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{place}: no whole checkpoint ({error}); use the one before it") from error
-    if listed.get("format") != FORMAT:
-        raise CheckpointError(f"{place}: checkpoint format {listed.get('format')}, this version reads {FORMAT}")
-    return hashes
+        files = CheckpointFiles.from_json(content, LIST, CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(f"{place}: incomplete checkpoint ({error}); use the previous one") from error
+    if files.format != FORMAT:
+        raise CheckpointError(f"{place}: checkpoint format {files.format}, but this version reads {FORMAT}")
+    return files.sha256
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Return the tensors of a safetensors file.
 
     Raises:
-        CheckpointError: missing or no safetensors file.
+        CheckpointError: missing, or not a safetensors file.
     """
     try:
         return safetensors.torch.load_file(path)
@@ -117,21 +114,22 @@ def _moments(state: TrainState) -> dict[str, Tensor]:
     return kept
 
 
-def _facts(state: TrainState) -> dict[str, Any]:
+def _described(state: TrainState, facts: DataFacts) -> CheckpointState:
     settings = state.settings
-    return {
-        "step": state.step,
-        "rows_used": state.rows_used,
-        "bad_rows": state.bad_rows,
-        "skipped_steps": state.skipped_steps,
-        "optimizer_steps": _optimizer_steps(state),
-        "scaler": state.scaler.state_dict(),
-        "batch_size": state.extent.batch_size,
-        "micro_steps": state.extent.micro_steps,
-        "config": settings.model_dump(mode="json"),
-        "config_hash": settings.config_hash(),
+    return CheckpointState(
+        **facts.model_dump(),
+        step=state.step,
+        rows_used=state.rows_used,
+        bad_rows=state.bad_rows,
+        skipped_steps=state.skipped_steps,
+        optimizer_steps=_optimizer_steps(state),
+        scaler=state.scaler.state_dict(),
+        batch_size=state.extent.batch_size,
+        micro_steps=state.extent.micro_steps,
+        config=settings.model_dump(mode="json"),
+        config_hash=settings.config_hash(),
         **provenance(),
-    }
+    )
 
 
 def _optimizer_steps(state: TrainState) -> float:
@@ -147,7 +145,7 @@ def _load_network(network: nn.Module, path: Path) -> None:
         differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
         name = differing[0]
         raise CheckpointError(
-            f"{path}: of another network: {len(differing)} tensors differ, first {name}: "
+            f"{path}: checkpoint does not match this model: {len(differing)} tensors differ, first {name}: "
             f"{theirs.get(name, 'absent')} in the file, {ours.get(name, 'absent')} in this model"
         )
     network.load_state_dict(tensors, strict=True)

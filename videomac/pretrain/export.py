@@ -25,6 +25,7 @@ from videomac.facts.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from videomac.nn.networks.encoder import Encoder
 from videomac.nn.networks.registry import build_encoder, timm_arguments, timm_state_dict
 from videomac.pretrain import checkpoint
+from videomac.records.checkpoint import CheckpointState
 from videomac.storage.checksums import sha256_of
 from videomac.storage.copies import local_copy, uploaded
 from videomac.storage.entries import Advice
@@ -76,9 +77,9 @@ def export_checkpoint(checkpoint_dir: str, out_dir: str) -> dict[str, Any]:
     return card
 
 
-def load_encoder(folder: str | Path, facts: dict[str, Any]) -> Encoder:
+def load_encoder(folder: str | Path, facts: CheckpointState) -> Encoder:
     """The online encoder of a checkpoint, in eval mode."""
-    settings = config.Model.model_validate_json(json.dumps(facts["config"]["model"]))
+    settings = config.Model.model_validate_json(json.dumps(facts.config["model"]))
     encoder = build_encoder(settings.encoder, settings.cell)
     tensors = checkpoint.read_tensors(Path(folder) / "online.safetensors")
     ours = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
@@ -126,26 +127,26 @@ def dense_stages(content: bytes, card: dict[str, Any], x_bchw: Float[Tensor, "b 
     return model.dense(x_bchw)
 
 
-def _card(facts: dict[str, Any], encoder: Encoder, content: bytes) -> dict[str, Any]:
-    settings = facts["config"]["model"]["encoder"]
+def _card(facts: CheckpointState, encoder: Encoder, content: bytes) -> dict[str, Any]:
+    settings = facts.config["model"]["encoder"]
     standard = encoder.variant == "standard"
     return {
         "architecture": settings["name"],
         "variant": settings["variant"],
         "timm": timm_arguments(encoder) if standard else None,
         "encoder": {key: settings[key] for key in ("name", "variant", "grn")},
-        "cell": facts["config"]["model"]["cell"],
+        "cell": facts.config["model"]["cell"],
         "strides": list(encoder.strides),
         "dims": list(encoder.dims),
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
-        "run": facts["config"]["run"]["name"],
-        "step": facts["step"],
-        "rows_used": facts["rows_used"],
-        "config_hash": facts["config_hash"],
-        "manifest_sha256": facts.get("manifest_sha256"),
-        "commit": facts["commit"],
-        "versions": facts["versions"],
+        "run": facts.config["run"]["name"],
+        "step": facts.step,
+        "rows_used": facts.rows_used,
+        "config_hash": facts.config_hash,
+        "manifest_sha256": facts.manifest_sha256,
+        "commit": facts.commit,
+        "versions": facts.versions,
         "weights_sha256": sha256_of(content),
         "untrained": "head.norm (identity; pretraining has no head)"
         if standard and "convnext" in settings["name"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from videomac.data.batch import Batch
+from videomac.records.ledger import BadLedgerRow, LedgerLine, LedgerStart
 from videomac.storage.run_folder import RunFolder
 
 
@@ -21,8 +20,8 @@ class Ledger:
     def __init__(self, folder: RunFolder, attempt: int, rank: int, start_step: int) -> None:
         self._folder = folder
         self._prefix = f"ledger/attempt_{attempt:04d}_rank_{rank:03d}"
-        self._lines: list[dict[str, Any]] = []
-        self._folder.write(f"{self._prefix}_start.json", json.dumps({"start_step": start_step}).encode())
+        self._lines: list[LedgerLine] = []
+        self._folder.write(f"{self._prefix}_start.json", LedgerStart(start_step=start_step).to_json())
 
     def record(self, step: int, batches: list[Batch]) -> None:
         """Notes the rows of one step; pad rows are in no ledger."""
@@ -31,31 +30,28 @@ class Ledger:
             for b in batches
             for g, code, key in zip(b.g_b.tolist(), b.code_b.tolist(), b.keys, strict=True)
         ]
-        line: dict[str, Any] = {"step": step, "g": [g for g, _, _ in rows if g >= 0]}
-        bad = [{"g": g, "code": code, "key": key} for g, code, key in rows if g >= 0 and code != 0]
-        self._lines.append(line | ({"bad": bad} if bad else {}))
+        used = [g for g, _, _ in rows if g >= 0]
+        bad = [BadLedgerRow(g=g, code=code, key=key) for g, code, key in rows if g >= 0 and code != 0]
+        self._lines.append(LedgerLine(step=step, g=used, bad=bad) if bad else LedgerLine(step=step, g=used))
 
     def flush(self) -> None:
         """Writes the steps since the last flush as one part."""
         if self._lines:
-            lines = "".join(json.dumps(line) + "\n" for line in self._lines)
-            self._folder.write(f"{self._prefix}_step_{self._lines[-1]['step']:07d}.jsonl", lines.encode())
+            content = b"".join(line.to_json() + b"\n" for line in self._lines)
+            self._folder.write(f"{self._prefix}_step_{self._lines[-1].step:07d}.jsonl", content)
             self._lines = []
 
 
-def read_ledger(folder: RunFolder) -> dict[int, list[dict[str, Any]]]:
-    """The steps that count: step -> its lines, one of each worker of the attempt that the step stands from."""
+def read_ledger(folder: RunFolder) -> dict[int, list[LedgerLine]]:
+    """Return the steps that count: by step its lines, one of each worker of the attempt that the step stands from."""
     names = folder.names("ledger")
-    starts: dict[str, int] = {}
-    for name in names:
-        if name.endswith("_start.json"):
-            starts[_attempt(name)] = json.loads(folder.read(f"ledger/{name}") or b"{}")["start_step"]
-    steps: dict[int, list[dict[str, Any]]] = {}
+    starts = {_attempt(name): _read_start(folder, name) for name in names if name.endswith("_start.json")}
+    steps: dict[int, list[LedgerLine]] = {}
     for name in names:
         later = [start for attempt, start in starts.items() if attempt > _attempt(name)]
-        for line in _parsed(folder.read(f"ledger/{name}")) if name.endswith(".jsonl") else ():
-            if line["step"] <= min(later, default=math.inf):
-                steps.setdefault(line["step"], []).append(line)
+        for line in _read_lines(folder, name) if name.endswith(".jsonl") else ():
+            if line.step <= min(later, default=math.inf):
+                steps.setdefault(line.step, []).append(line)
     return steps
 
 
@@ -63,5 +59,11 @@ def _attempt(name: str) -> str:
     return name.split("_rank_")[0]
 
 
-def _parsed(content: bytes | None) -> Iterator[dict[str, Any]]:
-    return (json.loads(line) for line in (content or b"").splitlines())
+def _read_start(folder: RunFolder, name: str) -> int:
+    content = folder.read(f"ledger/{name}") or b""
+    return LedgerStart.from_json(content, f"{folder.url}/ledger/{name}").start_step
+
+
+def _read_lines(folder: RunFolder, name: str) -> Iterator[LedgerLine]:
+    lines = (folder.read(f"ledger/{name}") or b"").splitlines()
+    return (LedgerLine.from_json(line, f"{folder.url}/ledger/{name}") for line in lines)

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from videomac.data.batch import Batch
 from videomac.errors import DataError
-from videomac.pretrain.metrics import Meter
+from videomac.pretrain.metrics import Batches, Meter
 from videomac.pretrain.step import StepReport, TrainState, train_step
+from videomac.records.metrics import MetricsLine
 
 BAD_ROWS_FROM = 200
 """Rows before `data.max_bad_share` counts: a few bad clips at the start say little."""
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """This worker's micro-batches, in the plan's order."""
-
-    @property
-    def wait_s(self) -> float:
-        """Time blocked in `next` so far, after the first batch."""
-        ...
-
-    def __iter__(self) -> Iterator[Batch]: ...
-    def __next__(self) -> Batch: ...
 
 
 @runtime_checkable
@@ -35,10 +21,10 @@ class Host(Protocol):
     def stepped(self, report: StepReport) -> None:
         """After each step: the ledger's line."""
 
-    def log(self, line: dict[str, Any], report: StepReport) -> None:
+    def log(self, line: MetricsLine) -> None:
         """Each `log.every_steps` and at the end."""
 
-    def checkpoint(self, line: dict[str, Any]) -> None:
+    def checkpoint(self, line: MetricsLine) -> None:
         """Each `checkpoint.every_steps`, at the end, and before a preemption."""
 
     def draw(self, report: StepReport) -> None:
@@ -70,15 +56,16 @@ def run(state: TrainState, batches: Batches, host: Host) -> None:
         host.stepped(report)
         check_bad_share(state, host)
         saving = _due(state, state.settings.checkpoint.every_steps) or state.finished or host.must_save_now()
-        line: dict[str, Any] = {}
+        line = None
         if saving or _due(state, log.every_steps) or state.step == 1:
             line = meter.line(report)
-            line |= host.held_out() if log.held_out_every_steps and _due(state, log.held_out_every_steps) else {}
-            host.log(line, report)
+            if _due(state, log.held_out_every_steps):
+                line = line.joined(host.held_out())
+            host.log(line)
         meter.first_step_done()
-        if _due(state, log.pictures_every_steps) if log.pictures_every_steps else saving:
+        if _due(state, log.pictures_every_steps) or (saving and not log.pictures_every_steps):
             host.draw(report)
-        if saving:
+        if saving and line is not None:
             host.checkpoint(line)
 
 
@@ -99,4 +86,5 @@ def check_bad_share(state: TrainState, host: Host) -> None:
 
 
 def _due(state: TrainState, every_steps: int) -> bool:
-    return state.step % every_steps == 0
+    """Return whether the step just done is one of every so many; never for 0."""
+    return every_steps > 0 and state.step % every_steps == 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -17,30 +18,35 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from videomac.data.batch import Batch
 from videomac.pretrain import ema
 from videomac.pretrain.step import StepReport, TrainState
+from videomac.records.metrics import MetricsLine
 
 
 @runtime_checkable
-class Waits(Protocol):
-    """A source of batches that measures how long its consumer was blocked."""
+class Batches(Protocol):
+    """This worker's micro-batches, in the plan's order, and how long their consumer was blocked."""
 
     @property
     def wait_s(self) -> float:
-        """Seconds so far."""
+        """Seconds blocked in `next` so far, after the first batch."""
         ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def __next__(self) -> Batch: ...
 
 
 class Meter:
     """Speed and waiting between two lines of metrics, and since the end of the attempt's first step."""
 
-    def __init__(self, state: TrainState, waits: Waits) -> None:
-        self._state, self._waits = state, waits
+    def __init__(self, state: TrainState, batches: Batches) -> None:
+        self._state, self._batches = state, batches
         self._begin = time.monotonic()
         self._window = self._mark()
         self._after_first_step: tuple[float, float, int] | None = None
 
-    def line(self, report: StepReport) -> dict[str, Any]:
+    def line(self, report: StepReport) -> MetricsLine:
         """One line of metrics.jsonl; every worker has to call it, as waiting is averaged over all."""
         now = self._mark()
         seconds, waited, rows = (b - a for a, b in zip(self._window, now, strict=True))
@@ -50,36 +56,36 @@ class Meter:
         shares = _mean_over_workers([waited / max(seconds, 1e-9), total_wait_s / max(total_s, 1e-9)])
         pairs_per_s = rows / max(seconds, 1e-9)
         left = max(0, self._state.extent.rows_in_run - report.rows)
-        return {
-            "step": report.step,
-            "rows": report.rows,
-            "time_s": now[0] - self._begin,
-            "loss": report.loss,
-            "loss_online": report.loss_online,
-            "loss_target": report.loss_target,
-            "loss_consistency": report.loss_consistency,
-            "lr": report.lr,
-            "momentum": report.momentum,
-            "grad_norm": report.grad_norm,
-            "pairs_per_s": pairs_per_s,
-            "step_s": seconds * self._state.extent.batch_size / max(rows, 1),
-            "wait_share": shares[0],
-            "wait_share_total": shares[1],
-            "eta_s": left / max(pairs_per_s, 1e-9),
-            "memory_mb": memory_mb(self._state.device),
-            "feature_std": feature_std(report.features_bc),
-            "target_distance": ema.relative_distance(self._state.target, self._state.online),
-            "bad_rows": self._state.bad_rows,
-            "skipped_steps": self._state.skipped_steps,
-            "skipped": report.skipped,
-        }
+        return MetricsLine(
+            step=report.step,
+            rows=report.rows,
+            time_s=now[0] - self._begin,
+            loss=report.loss,
+            loss_online=report.loss_online,
+            loss_target=report.loss_target,
+            loss_consistency=report.loss_consistency,
+            lr=report.lr,
+            momentum=report.momentum,
+            grad_norm=report.grad_norm,
+            pairs_per_s=pairs_per_s,
+            step_s=seconds * self._state.extent.batch_size / max(rows, 1),
+            wait_share=shares[0],
+            wait_share_total=shares[1],
+            eta_s=left / max(pairs_per_s, 1e-9),
+            memory_mb=memory_mb(self._state.device),
+            feature_std=feature_std(report.features_bc),
+            target_distance=ema.relative_distance(self._state.target, self._state.online),
+            bad_rows=self._state.bad_rows,
+            skipped_steps=self._state.skipped_steps,
+            skipped=report.skipped,
+        )
 
     def first_step_done(self) -> None:
         """The first step waits for actors to start and caches to warm: totals begin after it."""
         self._after_first_step = self._after_first_step or self._mark()
 
     def _mark(self) -> tuple[float, float, int]:
-        return time.monotonic(), self._waits.wait_s, self._state.rows_used
+        return time.monotonic(), self._batches.wait_s, self._state.rows_used
 
 
 def feature_std(features_bc: Float[Tensor, "b c"]) -> float:

@@ -9,6 +9,7 @@ import yaml
 from videomac.config import Pretrain, differing_keys, filled
 from videomac.errors import CheckpointError, ConfigError
 from videomac.pretrain.step import TrainState
+from videomac.records.checkpoint import CheckpointState, DataFacts
 from videomac.storage.run_folder import RunFolder
 
 OPERATIONAL: dict[str, tuple[str, ...]] = {
@@ -60,27 +61,27 @@ def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> 
         )
 
 
-def check_resumable(state: TrainState, saved: dict[str, Any], facts: dict[str, Any]) -> None:
+def check_resumable(state: TrainState, saved: CheckpointState, facts: DataFacts) -> None:
     """Looks at what the configuration alone doesn't tell: `saved` is the checkpoint's state.json, `facts` the present.
 
     Raises:
         CheckpointError: other shards, another decoder without `data.allow_decoder_change`, or another number of
             micro-steps where the EMA follows them.
     """
-    refuse_other_run("the checkpoint", saved["config"], state.settings)
-    if saved.get("manifest_sha256") != facts["manifest_sha256"]:
+    refuse_other_run("the checkpoint", saved.config, state.settings)
+    if saved.manifest_sha256 != facts.manifest_sha256:
         raise CheckpointError(
-            f"data.manifest: the run began with shards {saved.get('manifest_sha256')}, "
-            f"{state.settings.data.manifest} is {facts['manifest_sha256']}; give the first ones, or another run.name"
+            f"data.manifest: the run began with shards {saved.manifest_sha256}, "
+            f"{state.settings.data.manifest} is {facts.manifest_sha256}; give the first ones, or another run.name"
         )
-    if saved.get("decoder") != facts["decoder"] and not state.settings.data.allow_decoder_change:
+    if saved.decoder != facts.decoder and not state.settings.data.allow_decoder_change:
         raise CheckpointError(
-            f"data.decoder: the run began with {saved.get('decoder')}, now it is {facts['decoder']}: frames may differ "
+            f"data.decoder: the run began with {saved.decoder}, now it is {facts.decoder}: frames may differ "
             "by rounding; set data.allow_decoder_change=true to go on"
         )
-    if state.settings.optim.ema_every == "micro_step" and saved["micro_steps"] != state.extent.micro_steps:
+    if state.settings.optim.ema_every == "micro_step" and saved.micro_steps != state.extent.micro_steps:
         raise CheckpointError(
-            f"optim.ema_every=micro_step: the run began with {saved['micro_steps']} micro-steps a step, now there would"
+            f"optim.ema_every=micro_step: the run began with {saved.micro_steps} micro-steps a step, now there would"
             f" be {state.extent.micro_steps}: the target would follow at another pace; "
             "keep the product of workers.count and train.micro_batch"
         )

@@ -14,7 +14,6 @@ from videomac.config import Pretrain
 from videomac.facts.grid import grid_of, visible_count
 from videomac.nn.batchnorm import sync_batchnorm
 from videomac.pretrain import ema
-from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.model import MaskedAutoencoder, build_model
 from videomac.pretrain.optim import build_optimizer
 from videomac.pretrain.schedules import peak_learning_rate
@@ -67,8 +66,6 @@ def build_state(settings: Pretrain, extent: Extent, device: torch.device, fresh:
         CheckpointError: weights to start from that do not fit the network.
     """
     torch.set_float32_matmul_precision(settings.train.matmul_precision)
-    if device.type == "cpu":
-        keep_freed_memory()
     online = build_model(settings.model, settings.run.seed)
     if fresh and settings.model.encoder.init is not None:
         from videomac.pretrain.init import load_initial_weights  # here: timm takes seconds to import

@@ -139,15 +139,3 @@ def check_installed(names: Iterable[str]) -> None:
 def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
     """The configured writers."""
     return [WRITERS[name](settings, folder) for name in settings.log.writers]
-
-
-def numbers(line: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers of a line of metrics, without its position."""
-    return {
-        key: float(value)
-        for key, value in line.items()
-        if isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and key not in ("step", "rows")
-        and np.isfinite(value)
-    }

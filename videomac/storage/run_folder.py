@@ -6,13 +6,11 @@ written whole at intervals and at checkpoints, which is why the ledger comes in 
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from pathlib import Path
-from typing import Any
 
 from videomac.errors import MissingFileError
+from videomac.records.base import Record
 from videomac.storage.entries import Advice
 from videomac.storage.local_files import LocalFiles
 from videomac.storage.storage import Storage
@@ -74,11 +72,11 @@ class JsonLines:
         else:
             self._end_last_line()
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Append one object; NaN and infinity become null, because JSON has neither."""
+    def write(self, line: Record) -> None:
+        """Append one record."""
         if self._silent:
             return
-        encoded = json.dumps(_finite(line), ensure_ascii=False).encode() + b"\n"
+        encoded = line.to_json() + b"\n"
         if self._local is not None:
             self._append(encoded)
             return
@@ -102,9 +100,3 @@ class JsonLines:
         content = self._folder.read(self._name)
         if content and not content.endswith(b"\n"):
             self._append(b"\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return {k: _finite(v) for k, v in value.items()} if isinstance(value, dict) else value

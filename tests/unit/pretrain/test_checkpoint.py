@@ -12,6 +12,7 @@ from tests.unit.pretrain.conftest import make_batch, make_settings, make_state
 from videomac.errors import CheckpointError
 from videomac.pretrain import checkpoint
 from videomac.pretrain.step import train_step
+from videomac.records.checkpoint import DataFacts
 
 
 def train(state, steps):
@@ -34,7 +35,7 @@ def test_training_goes_on_bit_equal_from_a_checkpoint(tmp_path):
     losses += train(second, 2)
 
     assert losses == expected
-    assert (second.step, second.rows_used, facts["config_hash"]) == (4, 16, settings.config_hash())
+    assert (second.step, second.rows_used, facts.config_hash) == (4, 16, settings.config_hash())
     for name in ("online", "target"):
         ours, theirs = getattr(second, name).state_dict(), getattr(straight, name).state_dict()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -76,7 +77,7 @@ def saved_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "c"
     state = make_state(make_settings())
     train(state, 1)
-    checkpoint.save(state, folder, {"manifest_sha256": "abc"})
+    checkpoint.save(state, folder, DataFacts(manifest_sha256="abc"))
     return folder
 
 
@@ -108,14 +109,14 @@ def test_a_changed_byte_is_noticed_in_every_file(saved, name):
 def test_a_half_written_folder_is_no_checkpoint(saved, name):
     (saved / name).unlink()
 
-    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+    with pytest.raises(CheckpointError, match="incomplete checkpoint"):
         checkpoint.verify(saved)
 
 
 def test_a_checkpoint_of_another_network_is_refused_by_name_and_shapes(saved):
     other = make_state(make_settings(model__decoder_dim=32))
 
-    with pytest.raises(CheckpointError, match=r"another network.*decoder.*\(16,\).*\(32,\)"):
+    with pytest.raises(CheckpointError, match=r"does not match this model.*decoder.*\(16,\).*\(32,\)"):
         checkpoint.load(other, saved)
 
 

@@ -21,11 +21,11 @@ class Host:
     def stepped(self, report) -> None:
         self.calls.append(f"step {report.step}")
 
-    def log(self, line, report) -> None:
-        self.calls.append(f"log {line['step']}")
+    def log(self, line) -> None:
+        self.calls.append(f"log {line.step}")
 
     def checkpoint(self, line) -> None:
-        self.calls.append(f"checkpoint {line['step']}")
+        self.calls.append(f"checkpoint {line.step}")
 
     def draw(self, report) -> None:
         self.calls.append(f"draw {report.step}")
@@ -83,7 +83,7 @@ def no_training(monkeypatch):
         return SimpleNamespace(step=state.step)
 
     monkeypatch.setattr(loop, "train_step", step)
-    monkeypatch.setattr(loop.Meter, "line", lambda self, report: {"step": self._state.step})
+    monkeypatch.setattr(loop.Meter, "line", lambda self, report: SimpleNamespace(step=self._state.step))
 
 
 def test_a_share_of_bad_rows_above_the_limit_ends_the_run_from_200_rows_on(no_training):

@@ -8,9 +8,18 @@ from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac import config
 from videomac.errors import CheckpointError, ConfigError
 from videomac.pretrain.resume import OPERATIONAL, check_resumable, refuse_other_config
+from videomac.records.checkpoint import CheckpointState, DataFacts
 from videomac.storage.run_folder import RunFolder
 
-FACTS = {"manifest_sha256": "abc", "decoder": "pyav 14"}
+FACTS = DataFacts(manifest_sha256="abc", decoder="pyav 14")
+
+
+def saved_by(state) -> CheckpointState:
+    """What a checkpoint of the state says."""
+    return CheckpointState(
+        **FACTS.model_dump(), step=0, rows_used=0, bad_rows=0, skipped_steps=0, optimizer_steps=0, batch_size=4,
+        micro_steps=1, config=state.settings.model_dump(mode="json"), config_hash="abc",
+    )  # fmt: skip
 
 
 def claimed(tmp_path, settings):
@@ -61,14 +70,14 @@ def test_every_operational_key_exists():
 )
 def test_what_the_configuration_does_not_tell_is_compared_too(saved, changes, message):
     state = make_state(make_settings(**changes))
-    known = FACTS | {"config": state.settings.model_dump(mode="json"), "micro_steps": 1}
+    known = saved_by(state)
     check_resumable(state, known, FACTS)
 
     with pytest.raises(CheckpointError, match=message):
-        check_resumable(state, known | saved, FACTS)
+        check_resumable(state, known.model_copy(update=saved), FACTS)
 
 
 def test_another_decoder_can_be_allowed():
     state = make_state(make_settings(data__allow_decoder_change=True))
 
-    check_resumable(state, FACTS | {"decoder": "pyav 13", "config": state.settings.model_dump(mode="json")}, FACTS)
+    check_resumable(state, saved_by(state).model_copy(update={"decoder": "pyav 13"}), FACTS)

@@ -78,9 +78,3 @@ def test_a_writer_whose_library_is_missing_says_what_to_install(monkeypatch):
 
     with pytest.raises(ConfigError, match=r"pip install 'videomac\[wandb\]' or drop it"):
         writers.check_installed(["wandb"])
-
-
-def test_only_finite_numbers_reach_the_writers():
-    line = {"step": 3, "rows": 12, "loss": 1.5, "lr": float("nan"), "skipped": None, "finished": True, "bad_rows": 2}
-
-    assert writers.numbers(line) == {"loss": 1.5, "bad_rows": 2.0}

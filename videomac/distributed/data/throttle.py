@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ray.data._internal.execution.execution_callback import ExecutionCallback
+from videomac.distributed.ray_internals import ExecutionCallback
 
 TURN_S = 0.1
 """Least time of a turn of the scheduling loop."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+from videomac.distributed.ray_internals import SNAPSHOT_FILE
 from videomac.errors import CheckpointError
 from videomac.storage.run_folder import RunFolder
 
 CHECKPOINTS = "checkpoints"
 """Ray Train's own folder inside the run folder: a folder for each checkpoint, and the snapshot that commits them."""
-SNAPSHOT = f"{CHECKPOINTS}/checkpoint_manager_snapshot.json"
+SNAPSHOT = f"{CHECKPOINTS}/{SNAPSHOT_FILE}"
 COPY = "snapshot.json"
 
 

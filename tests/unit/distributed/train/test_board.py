@@ -1,42 +1,27 @@
-"""The line that people watch, and the signs of life that the driver watches."""
+"""What workers post, and the signs of life that the driver watches."""
 
 from __future__ import annotations
 
-from videomac.distributed.train import board as progress
+from videomac.distributed.train import board as board_module
+from videomac.distributed.train.board import Board
 
 
-def test_the_line_says_stage_step_loss_speed_waiting_and_time_left():
-    figures = {
-        "stage": "pretrain: training", "step": 5, "steps": 200, "loss": 1.23456, "pairs_per_s": 42.0,
-        "wait_share": 0.031, "eta_s": 4000.0, "probe": "J&F-Mean 0.700 (step_0000004)",
+def test_figures_are_replaced_and_what_probes_cost_and_notices_are_collected():
+    board = Board()
+
+    board.post({"stage": "a", "probe_s": 2.0, "notices": ["x"]})
+    board.post({"stage": "b", "probe_s": 3.0, "probes": [{"probe/step": 4.0}]})
+    board.post({"probes": [{"probe/step": 8.0}], "notices": ["y"]})
+
+    assert board.read() == {
+        "stage": "b", "probe_s": 5.0, "probes": [{"probe/step": 4.0}, {"probe/step": 8.0}], "notices": ["x", "y"]
     }  # fmt: skip
-
-    assert progress.line(figures) == (
-        "pretrain: training | step 5/200 | loss 1.2346 | 42.0 pairs/s | waiting for data 3% | 1:06:40 left | "
-        "probe J&F-Mean 0.700 (step_0000004)"
-    )
-    assert progress.line({}) == "pretrain: starting workers and decode actors"
-
-
-def test_a_notice_is_said_once_also_when_the_stage_has_changed_since():
-    board, said = progress.Board.__ray_metadata__.modified_class(), []
-    notices = progress._Notices(said.append)
-
-    board.post({"notices": ["a checkpoint is damaged"]})
-    board.post({"stage": "pretrain: building the networks"})
-    figures = notices.of(board.read())
-    notices.of({})  # a read that failed
-    board.post({"notices": ["a writer is given up"]})
-    notices.of(board.read())
-
-    assert figures["stage"] == "pretrain: building the networks"
-    assert said == ["a checkpoint is damaged", "a writer is given up"]
 
 
 def test_silence_counts_from_the_last_sign_of_life_and_ends_with_the_work(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    board = progress.Board.__ray_metadata__.modified_class()
+    monkeypatch.setattr(board_module.time, "monotonic", lambda: now[0])
+    board = Board()
     now[0] += 5
     assert board.silent_s() == 5
     board.pulse(working=True)

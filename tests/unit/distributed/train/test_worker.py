@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,25 +16,34 @@ from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
 from videomac.data.plan import read_plan
 from videomac.data.row_maker import RowMaker
-from videomac.distributed.train import worker
-from videomac.distributed.train.worker import train_worker
-from videomac.errors import ClusterError
+from videomac.distributed.train import batches
+from videomac.distributed.train.board import Board, BoardClient
+from videomac.distributed.train.worker import WorkerTask, train_worker
+from videomac.errors import ClusterError, TrainingError
 from videomac.pretrain import checkpoint, loop
 from videomac.pretrain.ledger import read_ledger
 from videomac.pretrain.step import train_step
+from videomac.records.checkpoint import DataFacts
 from videomac.storage.run_folder import RunFolder
 
-FACTS = {"manifest_sha256": "abc", "decoder": "pyav"}
+FACTS = DataFacts(manifest_sha256="abc", decoder="pyav")
 
 
-class Board:
-    """Takes what workers post, as the actor does."""
+class LocalBoard(BoardClient):
+    """Keeps what workers post, without an actor."""
 
     def __init__(self) -> None:
-        self.posts: list[dict] = []
-        self.working: list[bool] = []
-        self.post = SimpleNamespace(remote=self.posts.append)
-        self.pulse = SimpleNamespace(remote=lambda working: self.working.append(working))
+        self.board, self.posts, self.working = Board(), [], []
+
+    def post(self, figures) -> None:
+        self.posts.append(figures)
+        self.board.post(figures)
+
+    def pulse(self, working) -> None:
+        self.working.append(working)
+
+    def read(self, timeout_s=None):
+        return self.board.read()
 
 
 class LocalStream:
@@ -77,16 +85,14 @@ def settings(manifest, tmp_path):
 
 @pytest.fixture
 def local(monkeypatch):
-    monkeypatch.setattr(worker, "BatchStream", LocalStream)
+    monkeypatch.setattr(batches, "BatchStream", LocalStream)
 
 
 def fit(settings, board=None):
     plan = read_plan(settings.data, settings.run.seed)
-    task = {
-        "config": settings, "plan": plan, "board": board or Board(), "facts": FACTS, "folder": "."
-    }  # fmt: skip
+    task = WorkerTask(settings, plan, board or LocalBoard(), FACTS, ".")
     scaling = ray.train.ScalingConfig(num_workers=0)
-    return TorchTrainer(train_worker, train_loop_config=task, scaling_config=scaling).fit()
+    return TorchTrainer(train_worker, train_loop_config={"task": task}, scaling_config=scaling).fit()
 
 
 def lines(tmp_path, name):
@@ -94,26 +100,25 @@ def lines(tmp_path, name):
 
 
 def test_a_run_leaves_what_the_docs_say_and_equals_the_plain_loop(local, settings, tmp_path):
-    board = Board()
+    board = LocalBoard()
 
     result = fit(settings, board)
 
-    assert result.return_value == {"stopped": None}
+    assert result.return_value.stopped is None
     metrics = lines(tmp_path, "metrics.jsonl")
     assert [line["step"] for line in metrics] == [1, 2, 3, 4, 5]
     assert [line["loss"] for line in metrics] == plain_losses(settings)
     steps = read_ledger(RunFolder(str(tmp_path), "test"))
-    assert {step: line["g"] for step, (line,) in steps.items()} == {s: [*range(4 * s - 4, 4 * s)] for s in range(1, 6)}
+    assert {step: line.g for step, (line,) in steps.items()} == {s: [*range(4 * s - 4, 4 * s)] for s in range(1, 6)}
     names = [event["name"] for event in lines(tmp_path, "events.jsonl") if event["event"] == "checkpoint"]
     assert names == ["step_0000002", "step_0000004", "step_0000005"]
     facts = checkpoint.verify(result.checkpoint.path)
-    assert (facts["step"], facts["rows_used"], facts["manifest_sha256"]) == (5, 20, "abc")
+    assert (facts.step, facts.rows_used, facts.manifest_sha256) == (5, 20, "abc")
     assert result.metrics["finished"]
     with np.load(tmp_path / "test/pictures/step_0000005.npz") as pictures:
         assert pictures["online"].shape == (4, 2, 64, 64, 3)
-    figures = collections.ChainMap(*reversed(board.posts))
-    assert (figures["step"], figures["steps"]) == (5, 5)
-    assert figures["eta_s"] == 0
+    progress = board.read()["progress"]
+    assert (progress["step"], progress["steps"], progress["eta_s"]) == (5, 5, 0)
     assert board.working[-1] is False
 
 
@@ -128,17 +133,18 @@ def plain_losses(settings) -> list[float]:
 
 
 def test_a_nonfinite_loss_ends_the_function_without_an_exception_that_would_restart_it(local, settings, monkeypatch):
-    def spoilt(state, batches):
+    def spoilt(state, micro_batches):
         if state.step == 4:
             with torch.no_grad():
                 state.online.decoder.mask_token.fill_(float("nan"))
-        return train_step(state, batches)
+        return train_step(state, micro_batches)
 
     monkeypatch.setattr(loop, "train_step", spoilt)
 
-    name, message = fit(settings).return_value["stopped"]
+    error = fit(settings).return_value.stopped
 
-    assert name == "TrainingError"
+    assert type(error) is TrainingError
+    message = str(error)
     assert message.startswith("step 5: loss nan")
     assert "keys: v" in message
     assert message.endswith("last good checkpoint: step_0000004")
@@ -149,16 +155,10 @@ def test_a_first_batch_that_never_comes_ends_the_function_without_an_exception(s
         def __next__(self):
             raise ClusterError("no CPU")
 
-    monkeypatch.setattr(worker, "BatchStream", Starved)
+    monkeypatch.setattr(batches, "BatchStream", Starved)
 
-    assert fit(settings).return_value["stopped"] == [
-        "ClusterError", "no CPU (worker 0); last good checkpoint: none"
-    ]  # fmt: skip
+    error = fit(settings).return_value.stopped
+
+    assert type(error) is ClusterError
+    assert str(error) == "no CPU (worker 0); last good checkpoint: none"
     assert lines(tmp_path, "events.jsonl")[-1]["event"] == "stopped"
-
-
-def test_all_workers_ask_for_notices_after_the_same_steps_at_the_pace_of_the_slowest():
-    paces = iter([0.1, 0.1, 30.0, 1e-9])
-    asking = worker._Asking(lambda own: [own, next(paces)])
-
-    assert [step for step in range(1, 60) if asking.due(step)] == [1, 2, 22, 23]
