@@ -16,6 +16,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from videomac import config
 from videomac.errors import ConfigError
 from videomac.facts.grid import visible_count
+from videomac.facts.heap import FREED_MEMORY_STAYS
 from videomac.facts.provenance import provenance
 from videomac.nn.grn import GlobalResponseNorm
 from videomac.nn.masking import all_cells
@@ -39,7 +42,6 @@ from videomac.nn.sites.minkowski import engine
 from videomac.nn.sites.protocol import Features
 from videomac.nn.torch_internals import CPU_MULTIPLIES_BF16
 from videomac.pretrain import ema
-from videomac.pretrain.heap import keep_freed_memory
 from videomac.pretrain.model import MaskedAutoencoder, build_model
 from videomac.pretrain.optim import build_optimizer
 
@@ -283,7 +285,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the rows with limits only, in less than a minute")
     quick = parser.parse_args().quick
-    keep_freed_memory()  # as in training, for all sides
+    if not FREED_MEMORY_STAYS.items() <= os.environ.items():  # as in training, for all sides
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | FREED_MEMORY_STAYS)
     print(f"{torch.get_num_threads()} threads, batch {BATCH}, {SIZE} px", flush=True)
     rows = (quick_rows if quick else all_rows)(others())
     origin = provenance()

@@ -35,13 +35,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videomac import config
 from videomac.data.batch import Batch
-from videomac.distributed.train import board as progress
-from videomac.distributed.train.worker import Worker
+from videomac.distributed.train import worker
+from videomac.distributed.train.board import BoardClient
+from videomac.facts.heap import FREED_MEMORY_STAYS
 from videomac.facts.provenance import provenance
 from videomac.facts.shipped import SAMPLES
 from videomac.pretrain import loop
 from videomac.pretrain.setup import build_state, derive_extent
 from videomac.pretrain.step import StepReport, train_step
+from videomac.records.checkpoint import DataFacts
+from videomac.records.metrics import MetricsLine
 
 SIZE, ROWS_IN_EPOCH, WARM_UP = 160, 1000, 3
 
@@ -69,6 +72,7 @@ class Repeated(Iterator[Batch]):
         cells = (size // settings.model.cell) ** 2
         keep = int(cells * (1 - settings.model.mask_ratio))
         self.counters, self.decoder_pids, self.known_bad = collections.Counter(), set(), {}
+        self.taken_s: list[float] = []
         self._batch = Batch.collate(
             {
                 "frames": rng.integers(0, 256, (rows, 2, size, size, 3), np.uint8),
@@ -81,6 +85,7 @@ class Repeated(Iterator[Batch]):
         )
 
     def __next__(self) -> Batch:
+        self.taken_s.append(time.perf_counter())
         return self._batch
 
     def ray_stats(self) -> tuple[dict[str, float], str]:
@@ -91,23 +96,19 @@ class Repeated(Iterator[Batch]):
         """Nothing to end."""
 
 
-class Clock:
-    """A host of the loop that does nothing but note when each step ended."""
+class IdleHost:
+    """A host of the loop that does nothing."""
 
-    def __init__(self) -> None:
-        self.ends_s = [time.perf_counter()]
+    def stepped(self, report: StepReport) -> None:
+        """Nothing."""
 
-    def stepped(self, report: StepReport) -> None:  # noqa: ARG002
-        """Notes the time."""
-        self.ends_s.append(time.perf_counter())
-
-    def log(self, line: dict[str, Any], report: StepReport) -> None:
+    def log(self, line: MetricsLine) -> None:
         """Nothing."""
 
     def draw(self, report: StepReport) -> None:
         """Nothing."""
 
-    def checkpoint(self, line: dict[str, Any]) -> None:
+    def checkpoint(self, line: MetricsLine) -> None:
         """Nothing."""
 
     def held_out(self) -> dict[str, float]:
@@ -123,55 +124,42 @@ class Clock:
         return False
 
 
-class TimedWorker(Worker):
-    """The training worker on repeated rows."""
-
-    def _open_batches(self) -> Any:
-        self.ends_s = [time.perf_counter()]
-        return Repeated(self.settings)
-
-    def stepped(self, report: StepReport) -> None:
-        """As always, and notes the time."""
-        super().stepped(report)
-        self.ends_s.append(time.perf_counter())
-
-
 def without_ray(settings: config.Pretrain) -> list[float]:
     """Seconds of each step after the first ones, in this process."""
     torch.set_num_threads(1)
     state = build_state(settings, derive_extent(settings, ROWS_IN_EPOCH, 1), torch.device("cpu"))
-    clock = Clock()
-    loop.run(state, Repeated(settings), clock)
-    return step_seconds(clock.ends_s)
+    batches = Repeated(settings)
+    loop.run(state, batches, IdleHost())
+    return step_seconds(batches.taken_s)
 
 
-def step_seconds(ends_s: list[float]) -> list[float]:
-    """Without the first `WARM_UP` steps."""
-    return np.diff(ends_s)[WARM_UP:].tolist()
+def step_seconds(taken_s: list[float]) -> list[float]:
+    """From one step's batch to the next one's, without the first `WARM_UP` steps."""
+    return np.diff(taken_s)[WARM_UP:].tolist()
 
 
-def in_ray_train(task: dict[str, Any]) -> list[float]:
-    """The train function."""
-    torch.set_num_threads(1)
-    with progress.alive(task["board"]):
-        plan: Any = SimpleNamespace(rows_per_epoch=ROWS_IN_EPOCH)
-        worker = TimedWorker(task["config"], plan, task["board"], {})
-        worker.train()
-        worker.close()
-    return step_seconds(worker.ends_s)
+def in_ray_train(config: dict[str, worker.WorkerTask]) -> list[float]:
+    """The train function on repeated rows."""
+    batches: Any = Repeated(config["task"].settings)
+    worker.open_stream = lambda *_: batches
+    worker.train_worker(config)
+    return step_seconds(batches.taken_s)
 
 
 def under_ray_train(settings: config.Pretrain, workers: int) -> list[float]:
     """Seconds of worker 0's steps."""
     with tempfile.TemporaryDirectory() as storage:
         placed = settings.with_values(**{"run.storage": storage})
-        board: Any = progress.Board.remote()
+        plan: Any = SimpleNamespace(rows_per_epoch=ROWS_IN_EPOCH)
+        task = worker.WorkerTask(placed, plan, BoardClient(), DataFacts(), os.getcwd())
         trainer = TorchTrainer(
             in_ray_train,
-            train_loop_config={"config": placed, "board": board},
+            train_loop_config={"task": task},
             scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
             torch_config=TorchConfig(backend="gloo"),
-            run_config=ray.train.RunConfig(name="b", storage_path=storage),
+            run_config=ray.train.RunConfig(
+                name="b", storage_path=storage, worker_runtime_env={"env_vars": FREED_MEMORY_STAYS}
+            ),
         )
         return trainer.fit().return_value or []
 
@@ -298,6 +286,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under a minute; figures are rougher")
     quick = parser.parse_args(argv).quick
+    if not FREED_MEMORY_STAYS.items() <= os.environ.items():  # as in training, also for the loop without Ray
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | FREED_MEMORY_STAYS)
     os.environ["RAY_API_SERVER_ADDRESS"] = "http://127.0.0.1:9"  # no dashboard: another cluster's must not be asked
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # as `videomac pretrain` sets it
     rows = endurance(20 if quick else 2000)
