@@ -1,4 +1,4 @@
-"""A checkpoint: a folder that holds everything a run goes on from, read without unpickling.
+"""A checkpoint: a folder that holds everything a run resumes from, read without unpickling.
 
 `online.safetensors`, `target.safetensors`, `optimizer.safetensors` (AdamW's moments by parameter name), `state.json`
 (rows used, counters, configuration, versions) and, written last, `files.json` with the SHA-256 of each: a folder
@@ -133,7 +133,7 @@ def _described(state: TrainState, facts: DataFacts) -> CheckpointState:
 
 
 def _optimizer_steps(state: TrainState) -> float:
-    """AdamW counts its updates per parameter; ours are always alike."""
+    """Return the number of AdamW's updates, which it counts per parameter; ours are always equal."""
     return max((float(moments["step"]) for moments in state.optimizer.state.values()), default=0.0)
 
 

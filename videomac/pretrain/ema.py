@@ -14,13 +14,13 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def make_target(online: N) -> N:
-    """A copy of the online network in eval mode that no gradient reaches."""
+    """Return a copy of the online network in eval mode that no gradient reaches."""
     return copy.deepcopy(online).requires_grad_(False).eval()
 
 
 @torch.no_grad()
 def update(target: nn.Module, online: nn.Module, momentum: float) -> None:
-    """target = momentum * target + (1 - momentum) * online, over parameters and floating-point buffers.
+    """Set target = momentum * target + (1 - momentum) * online, for parameters and floating-point buffers.
 
     Counters among the buffers (BatchNorm's `num_batches_tracked`) are copied.
     """
@@ -33,7 +33,7 @@ def update(target: nn.Module, online: nn.Module, momentum: float) -> None:
 
 @torch.no_grad()
 def relative_distance(target: nn.Module, online: nn.Module) -> float:
-    """|target - online| / |online| over all parameters: how far the target trails."""
+    """Return |target - online| / |online| over all parameters: how far the target trails behind."""
     apart = [a.detach() - b.detach() for a, b in zip(target.parameters(), online.parameters(), strict=True)]
     whole = [p.detach() for p in online.parameters()]
     return (torch.nn.utils.get_total_norm(apart) / torch.nn.utils.get_total_norm(whole)).item()

@@ -1,4 +1,4 @@
-"""The loss on clips that training never sees: rows of the validation split, decoded once and kept."""
+"""Losses on clips that training never sees: rows of the validation split, decoded once and kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from videomac.pretrain.step import TrainState
 
 
 class HeldOut:
-    """`log.held_out_pairs` rows, shared among the workers.
+    """Scores `log.held_out_pairs` rows, which the workers share.
 
     Raises:
         DataError: no clip is in the validation split.
@@ -28,7 +28,7 @@ class HeldOut:
         self._batches: list[Batch] | None = None
 
     def losses(self, state: TrainState) -> dict[str, float]:
-        """Means over the masked cells of all held-out rows, in eval mode: `held_out_loss_online` and others."""
+        """Return the mean losses over the masked cells of all held-out rows, in eval mode, by metric."""
         if self._batches is None:
             self._batches = self._decode()
         sums = torch.zeros(4, device=state.device)
@@ -44,7 +44,7 @@ class HeldOut:
         return dict(zip(names, (online / cells, target / cells, consistency / cells), strict=True))
 
     def _decode(self) -> list[Batch]:
-        """This worker's rows: the same pairs, crops and masks whatever the number of workers."""
+        """Decode this worker's share: the same pairs, crops and masks in all, whatever the number of workers."""
         settings = self._settings
         per_open = settings.data.pairs_per_open
         openings = -(-settings.log.held_out_pairs // per_open)
@@ -53,7 +53,8 @@ class HeldOut:
             plan = read_plan(settings.data, settings.run.seed, split="val")
         except DataError as error:
             raise DataError(
-                f"{error}: log.held_out_every_steps needs clips of split val; build shards with some, or set it to 0"
+                f"{error}: log.held_out_every_steps needs clips in the split val; build shards with val_share > 0, "
+                "or set it to 0"
             ) from error
         rows = min(settings.train.micro_batch, max(end - begin, 1))
         recipe = recipe_of(settings.data, settings.model, settings.run.seed)

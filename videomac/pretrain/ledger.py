@@ -1,4 +1,4 @@
-"""Which rows each step used: written part by part, exact after any crash."""
+"""Which rows each step used: written in parts, exact after any crash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from videomac.storage.run_folder import RunFolder
 
 
 class Ledger:
-    """Which rows each step used on one worker, and which of them were bad: exact, also after any crash.
+    """Writes which rows each step used on one worker, and which of them were bad.
 
     A part is written before the checkpoint that covers it. An attempt that starts at step s makes void whatever earlier
     attempts wrote about later steps, so nothing is ever rewritten.
@@ -24,7 +24,7 @@ class Ledger:
         self._folder.write(f"{self._prefix}_start.json", LedgerStart(start_step=start_step).to_json())
 
     def record(self, step: int, batches: list[Batch]) -> None:
-        """Notes the rows of one step; pad rows are in no ledger."""
+        """Note the rows of one step, without pad rows."""
         rows = [
             (g, code, key)
             for b in batches
@@ -35,7 +35,7 @@ class Ledger:
         self._lines.append(LedgerLine(step=step, g=used, bad=bad) if bad else LedgerLine(step=step, g=used))
 
     def flush(self) -> None:
-        """Writes the steps since the last flush as one part."""
+        """Write the steps since the last flush as one part."""
         if self._lines:
             content = b"".join(line.to_json() + b"\n" for line in self._lines)
             self._folder.write(f"{self._prefix}_step_{self._lines[-1].step:07d}.jsonl", content)

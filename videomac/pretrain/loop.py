@@ -1,4 +1,4 @@
-"""The training loop, without Ray: steps, and what is due after which of them."""
+"""The training loop, without Ray: steps, and what is due after them."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ BAD_ROWS_FROM = 200
 
 @runtime_checkable
 class Host(Protocol):
-    """What the loop needs from whoever runs it; every worker calls each in the same order."""
+    """What the loop needs from whoever runs it. All workers call the methods in the same order."""
 
     def stepped(self, report: StepReport) -> None:
-        """After each step: the ledger's line."""
+        """Called after each step: writes the ledger's line."""
 
     def log(self, line: MetricsLine) -> None:
-        """Each `log.every_steps` and at the end."""
+        """Called each `log.every_steps` and at the end: writes a line of metrics."""
 
     def checkpoint(self, line: MetricsLine) -> None:
-        """Each `checkpoint.every_steps`, at the end, and before a preemption."""
+        """Called each `checkpoint.every_steps`, at the end, and before a preemption: saves the state."""
 
     def draw(self, report: StepReport) -> None:
-        """Each `log.pictures_every_steps`, or at checkpoints."""
+        """Called each `log.pictures_every_steps`, or at checkpoints: draws reconstructions."""
 
     def held_out(self) -> dict[str, float]:
-        """Each `log.held_out_every_steps`: figures that join the line."""
+        """Called each `log.held_out_every_steps`: returns figures that join the line."""
         ...
 
     def name_bad_rows(self) -> collections.Counter[str]:
-        """Before the run ends because of them: writes down which rows were bad; their number by reason."""
+        """Called before bad rows end the run: writes down which they were; returns their number by reason."""
         ...
 
     def must_save_now(self) -> bool:
-        """A node is about to be taken away."""
+        """Return whether to checkpoint now, because a node is about to be preempted."""
         ...
 
 
 def run(state: TrainState, batches: Batches, host: Host) -> None:
-    """Trains until no row of the run is left.
+    """Train until no row of the run is left.
 
     Raises:
-        TrainingError: see `train_step`.
-        DataError: more rows than `data.max_bad_share` could not be decoded.
+        TrainingError: as `train_step`.
+        DataError: more than `data.max_bad_share` of the rows are bad.
     """
     log, meter = state.settings.log, Meter(state, batches)
     while not state.finished:

@@ -27,15 +27,15 @@ class PairErrors(NamedTuple):
 
 
 def masked_cells(cells_bk: Int[Tensor, "b k"], n: int) -> Int[Tensor, "b m"]:
-    """The cells that are not visible, ascending; of static shape, so that nothing waits for the device."""
+    """Return the cells that are not visible, ascending; the shape is static, so nothing waits for the device."""
     visible_bn = cells_to_visible(cells_bk, n)
     return visible_bn.to(torch.uint8).argsort(dim=1, stable=True)[:, : n - cells_bk.shape[1]]
 
 
 def select_cells(x_bnd: Float[Tensor, "b n d"], cells_bm: Int[Tensor, "b m"]) -> Float[Tensor, "b m d"]:
-    """Selection, never multiplication by zero: what a visible cell holds (NaN, say) cannot reach the loss."""
+    """Select cells; unlike a multiplication by zero, no NaN of another cell can reach the loss."""
     b, n, _ = x_bnd.shape
-    # Whole rows by their number: on CPU several times faster than gathering element by element.
+    # Selects whole rows by number, which on CPU is several times faster than gathering elements.
     row_bm = cells_bm + torch.arange(0, b * n, n, device=cells_bm.device)[:, None]
     return x_bnd.flatten(0, 1).index_select(0, row_bm.flatten()).unflatten(0, cells_bm.shape)
 
@@ -43,13 +43,13 @@ def select_cells(x_bnd: Float[Tensor, "b n d"], cells_bm: Int[Tensor, "b m"]) ->
 def cell_targets(
     frame_bchw: Float[Tensor, "b c h w"], cells_bm: Int[Tensor, "b m"], cell: int, normalised: bool
 ) -> Float[Tensor, "b m d"]:
-    """What is to be predicted for the masked cells: their pixels, normalised per cell (MAE's `norm_pix_loss`)."""
+    """Return the targets of the masked cells: their pixels, normalized per cell (MAE's `norm_pix_loss`)."""
     pixels_bmd = select_cells(patchify(frame_bchw.float(), cell), cells_bm)
     return normalise_cells(pixels_bmd) if normalised else pixels_bmd
 
 
 def cell_errors(a_bmd: Float[Tensor, "b m d"], b_bmd: Float[Tensor, "b m d"]) -> Float[Tensor, " b"]:
-    """Mean squared error per cell, summed over the pair's masked cells."""
+    """Return the mean squared error per cell, summed over the pair's masked cells."""
     return (a_bmd - b_bmd).square().mean(-1).sum(-1)
 
 
@@ -62,9 +62,9 @@ def pair_errors(
     cell: int,
     normalised: bool = True,
 ) -> PairErrors:
-    """L_o, L_t and L_c of each pair (VideoMAC, CVPR 2024, eq. 3-6), in float32 whatever the predictions' dtype.
+    """Return L_o, L_t and L_c of each pair (VideoMAC, CVPR 2024, eq. 3-6), in float32 whatever the predictions' dtype.
 
-    The published code adds L_t to the total although it is computed under `no_grad`; here it is kept apart by name.
+    The published code adds L_t to the total although it is computed under `no_grad`; here it has a name of its own.
     """
     cells_bm = masked_cells(cells_bk, online_bnd.shape[1])
     online_bmd = select_cells(online_bnd, cells_bm).float()

@@ -1,4 +1,4 @@
-"""What is measured about a run beside its losses: speed, waiting, memory, and the networks' health.
+"""Measures a run beside its losses: speed, waiting, memory, and the health of the networks.
 
 Shape letters: b rows, c channels.
 """
@@ -38,16 +38,16 @@ class Batches(Protocol):
 
 
 class Meter:
-    """Speed and waiting between two lines of metrics, and since the end of the attempt's first step."""
+    """Measures speed and waiting between two lines of metrics, and since the end of the attempt's first step."""
 
     def __init__(self, state: TrainState, batches: Batches) -> None:
         self._state, self._batches = state, batches
-        self._begin = time.monotonic()
+        self._start = time.monotonic()
         self._window = self._mark()
         self._after_first_step: tuple[float, float, int] | None = None
 
     def line(self, report: StepReport) -> MetricsLine:
-        """One line of metrics.jsonl; every worker has to call it, as waiting is averaged over all."""
+        """Return one line of metrics.jsonl. Every worker has to call it, because waiting is averaged over all."""
         now = self._mark()
         seconds, waited, rows = (b - a for a, b in zip(self._window, now, strict=True))
         self._window = now
@@ -59,7 +59,7 @@ class Meter:
         return MetricsLine(
             step=report.step,
             rows=report.rows,
-            time_s=now[0] - self._begin,
+            time_s=now[0] - self._start,
             loss=report.loss,
             loss_online=report.loss_online,
             loss_target=report.loss_target,
@@ -81,7 +81,7 @@ class Meter:
         )
 
     def first_step_done(self) -> None:
-        """The first step waits for actors to start and caches to warm: totals begin after it."""
+        """Start the totals: the first step waits for actors to start and caches to warm up."""
         self._after_first_step = self._after_first_step or self._mark()
 
     def _mark(self) -> tuple[float, float, int]:
@@ -89,10 +89,10 @@ class Meter:
 
 
 def feature_std(features_bc: Float[Tensor, "b c"]) -> float:
-    """Standard deviation over rows of each L2-normalised channel, mean, times sqrt(channels).
+    """Return the standard deviation over rows of each L2-normalized channel, averaged, times sqrt(channels).
 
-    Near 1 for features spread over the sphere, 0 when they have collapsed to one point (Chen & He 2021, SimSiam,
-    section 4.1, there without the factor).
+    It is near 1 for features that spread over the sphere, and 0 when they have collapsed to one point (Chen & He 2021,
+    SimSiam, section 4.1, there without the factor).
     """
     if len(features_bc) < 2:
         return 0.0
@@ -100,7 +100,7 @@ def feature_std(features_bc: Float[Tensor, "b c"]) -> float:
 
 
 def memory_mb(device: torch.device) -> float:
-    """MiB in use: allocated at most so far on a GPU; resident in this process on a CPU (Linux; elsewhere the peak)."""
+    """Return MiB in use: on a GPU the peak of what was allocated, on a CPU the resident size."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     statm = Path("/proc/self/statm")

@@ -1,4 +1,4 @@
-"""The masked autoencoder (one network of the two), and how one is built from the configuration.
+"""The masked autoencoder, which the online and the target network are, and how it is built from the configuration.
 
 Shape letters: b pairs, c channels, h w pixels, k visible cells, n all cells, t sites across a cell, d pixel values of
 a cell, l blocks of the encoder.
@@ -19,7 +19,7 @@ from videomac.nn.networks.registry import build_encoder
 
 
 class MaskedAutoencoder(nn.Module):
-    """Sparse encoder and dense decoder: from the visible cells of one frame to a prediction of every cell."""
+    """Sparse encoder and dense decoder: predicts every cell of a frame from its visible cells."""
 
     encoder: Encoder
     decoder: Decoder
@@ -37,9 +37,9 @@ class MaskedAutoencoder(nn.Module):
         valid_b: Bool[Tensor, " b"] | None = None,
         uniform_bl: Float[Tensor, "b l"] | None = None,
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b k t t f"]]:
-        """Predicted pixels of every cell, and the encoder's last stage.
+        """Return the predicted pixels of every cell, and the encoder's last stage.
 
-        `valid_b` keeps bad rows out of norm statistics; `uniform_bl` decides drop path, so that it depends on the row
+        `valid_b` keeps bad rows out of norm statistics. `uniform_bl` decides drop path, which so depends on the row
         alone and not on the worker that computes it.
         """
         last_bkttc = self.encoder(x_bchw, cells_bk, valid_b, uniform_bl)[-1]
@@ -48,7 +48,7 @@ class MaskedAutoencoder(nn.Module):
 
 
 def build_model(settings: config.Model, seed: int) -> MaskedAutoencoder:
-    """The network with weights that depend on `seed` alone; the global generator is left as it was."""
+    """Return the network with weights that depend on `seed` alone; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = build_encoder(settings.encoder, settings.cell)
@@ -59,7 +59,7 @@ def build_model(settings: config.Model, seed: int) -> MaskedAutoencoder:
 
 
 def normalise_frames(frames_b2hwc: Tensor) -> Float[Tensor, "b 2 c h w"]:
-    """uint8 frames as float32 with ImageNet's mean and standard deviation, channels first."""
+    """Return uint8 frames as float32, normalized by ImageNet's mean and standard deviation, channels first."""
     mean = torch.tensor(IMAGENET_MEAN, device=frames_b2hwc.device) * 255
     std = torch.tensor(IMAGENET_STD, device=frames_b2hwc.device) * 255
     return ((frames_b2hwc - mean) / std).permute(0, 1, 4, 2, 3)

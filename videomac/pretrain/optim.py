@@ -1,4 +1,4 @@
-"""AdamW in two groups: matrices and kernels decay, biases, norms and the mask token don't."""
+"""AdamW in two groups: with weight decay for matrices and kernels, without for biases, norms and the mask token."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from videomac.config import Optim
 
 
 def decays(name: str, parameter: Tensor) -> bool:
-    """False for vectors, however many axes of length 1 they carry (biases, norms, GRN, layer scale, mask token)."""
+    """Return False for vectors, whatever axes of length 1 they have (biases, norms, GRN, layer scale, mask token)."""
     return parameter.numel() != max(parameter.shape, default=1) and not name.endswith((".bias", "mask_token"))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Parameters with and without weight decay, each in the model's order (as timm's `param_groups_weight_decay`)."""
+    """Return the parameters with and without weight decay, each in the model's order.
+
+    As timm's `param_groups_weight_decay`.
+    """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     return [
         {"params": [p for name, p in named if decays(name, p)], "weight_decay": weight_decay},
@@ -23,9 +26,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
 
 
 def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.AdamW:
-    """AdamW with the configured betas; one fused kernel on CUDA, one call for all tensors elsewhere.
+    """Return AdamW with the configured betas: one fused kernel on CUDA, one call for all tensors elsewhere.
 
-    The learning rate is set before each step by the schedule.
+    The schedule sets the learning rate before each step.
     """
     on_cuda = next(model.parameters()).is_cuda
     groups = parameter_groups(model, config.weight_decay)
@@ -35,6 +38,6 @@ def build_optimizer(model: nn.Module, config: Optim) -> torch.optim.AdamW:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The same rate for all groups."""
+    """Set the learning rate of all groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate

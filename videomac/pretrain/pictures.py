@@ -1,4 +1,4 @@
-"""Reconstruction pictures: what the networks see and what they make of it, for both frames of a few pairs.
+"""Reconstruction pictures: what the networks see and what they predict, for both frames of a few pairs.
 
 Shape letters: b pairs, n cells, k visible cells, d pixel values of a cell, c channels, h w pixels.
 """
@@ -21,10 +21,10 @@ from videomac.pretrain.step import TrainState
 
 @torch.no_grad()
 def reconstructions(state: TrainState, batch: Batch, pairs: int) -> dict[str, np.ndarray]:
-    """uint8 arrays (pairs, 2, H, W, 3): `input`, `visible` (grey where hidden), `online`, `target`.
+    """Return uint8 arrays (pairs, 2, H, W, 3): `input`, `visible` (gray where hidden), `online`, `target`.
 
-    The true mean and variance of each cell undo the normalisation of the predictions, and visible cells show the
-    input: a picture shows structure, not the colours that the network could know.
+    The true mean and variance of each cell undo the normalization of the predictions, and visible cells show the input:
+    a picture shows structure, not colors that the network could know.
     """
     good = _distinct(batch, pairs)
     frames = normalise_frames(batch.frames_b2hwc[good].to(state.device))
@@ -42,7 +42,7 @@ def reconstructions(state: TrainState, batch: Batch, pairs: int) -> dict[str, np
 
 
 def _distinct(batch: Batch, pairs: int) -> list[int]:
-    """Places of good pairs, of as many different clips as there are."""
+    """Return the indices of good pairs, of as many different clips as possible."""
     places = [i for i, weight in enumerate(batch.weight_b.tolist()) if weight > 0]
     repeats = {i: sum(batch.keys[j] == batch.keys[i] for j in places if j < i) for i in places}
     return sorted(places, key=repeats.__getitem__)[:pairs]
@@ -54,7 +54,7 @@ def _composed(
     cells_bk: Int[Tensor, "b k"],
     state: TrainState,
 ) -> Float[Tensor, "b c h w"]:
-    """The frame with its hidden cells replaced by the network's prediction, or by zeros (ImageNet's mean colour)."""
+    """Return the frame with its hidden cells replaced by the prediction, or by zeros (ImageNet's mean color)."""
     model = state.settings.model
     true_bnd = patchify(frame_bchw, model.cell)
     hidden_bnd = torch.zeros_like(true_bnd)

@@ -1,4 +1,4 @@
-"""What may change between two attempts of a run, and what makes it another run (docs/design/resume.md)."""
+"""What may change between two attempts of a run, and what makes it a different run (docs/design/resume.md)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OPERATIONAL: dict[str, tuple[str, ...]] = {
     "train": ("micro_batch", "batch_scaling", "matmul_precision", "compile", "channels_last", "nonfinite", "max_loss"),
     "workers": (), "checkpoint": (), "log": (), "probe": (),
 }  # fmt: skip
-"""Sections and keys that don't change what is learned, beyond rounding; no keys: the whole section. The manifest is
-held by its content, the decoder by name and version."""
+"""Sections and keys that don't change what is learned beyond rounding; without keys, the whole section. The manifest is
+compared by its content, the decoder by name and version."""
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
-    """The resolved configuration without its operational keys: what makes two runs the same run."""
+    """Return the resolved configuration without its operational keys: runs that share it are the same run."""
     kept = {}
     for section, values in config.items():
         if section not in OPERATIONAL:
@@ -38,10 +38,10 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_config(folder: RunFolder, settings: Pretrain) -> bool:
-    """Whether the run folder holds this run already.
+    """Return whether the run folder holds this run already.
 
     Raises:
-        ConfigError: it holds a run with other keys; the message lists them.
+        ConfigError: it holds a different run; the message lists the keys.
     """
     existing = folder.read("config.yaml")
     if existing is None:
@@ -51,37 +51,38 @@ def refuse_other_config(folder: RunFolder, settings: Pretrain) -> bool:
 
 
 def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> None:
-    """Raises ConfigError with the differing keys if `config` is not the same run as `settings`."""
+    """Raise ConfigError with the differing keys if `config` is not the same run as `settings`."""
     before = filled(Pretrain, config)  # what an older version wrote lacks the keys that came since
     differing = differing_keys(identity(before), identity(settings.plain()))
     if differing:
         raise ConfigError(
-            f"{place} holds a run with another configuration: {'; '.join(differing)}; "
-            "take those values back, or choose another run.name"
+            f"{place} holds a run with a different configuration: {'; '.join(differing)}; "
+            "restore those values, or choose another run.name"
         )
 
 
 def check_resumable(state: TrainState, saved: CheckpointState, facts: DataFacts) -> None:
-    """Looks at what the configuration alone doesn't tell: `saved` is the checkpoint's state.json, `facts` the present.
+    """Refuse to resume from `saved`, the checkpoint's state, if the present data (`facts`) or pace of the EMA differ.
 
     Raises:
-        CheckpointError: other shards, another decoder without `data.allow_decoder_change`, or another number of
-            micro-steps where the EMA follows them.
+        CheckpointError: different shards, a different decoder without `data.allow_decoder_change`, or a different
+            number of micro-steps where the EMA follows them.
     """
     refuse_other_run("the checkpoint", saved.config, state.settings)
     if saved.manifest_sha256 != facts.manifest_sha256:
         raise CheckpointError(
-            f"data.manifest: the run began with shards {saved.manifest_sha256}, "
-            f"{state.settings.data.manifest} is {facts.manifest_sha256}; give the first ones, or another run.name"
+            f"data.manifest: the run started with shards {saved.manifest_sha256}, but "
+            f"{state.settings.data.manifest} is {facts.manifest_sha256}; give the manifest of those shards, or choose "
+            "another run.name"
         )
     if saved.decoder != facts.decoder and not state.settings.data.allow_decoder_change:
         raise CheckpointError(
-            f"data.decoder: the run began with {saved.decoder}, now it is {facts.decoder}: frames may differ "
-            "by rounding; set data.allow_decoder_change=true to go on"
+            f"data.decoder: the run started with {saved.decoder}, now it is {facts.decoder}: frames may differ by "
+            "rounding; set data.allow_decoder_change=true to resume with it"
         )
     if state.settings.optim.ema_every == "micro_step" and saved.micro_steps != state.extent.micro_steps:
         raise CheckpointError(
-            f"optim.ema_every=micro_step: the run began with {saved.micro_steps} micro-steps a step, now there would"
-            f" be {state.extent.micro_steps}: the target would follow at another pace; "
+            f"optim.ema_every=micro_step: the run started with {saved.micro_steps} micro-steps per step, now there "
+            f"would be {state.extent.micro_steps}, and the target network would follow at a different pace; "
             "keep the product of workers.count and train.micro_batch"
         )

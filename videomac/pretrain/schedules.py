@@ -1,4 +1,4 @@
-"""Learning rate and EMA momentum, as pure functions of the share of the run's rows that are used."""
+"""Learning rate and EMA momentum, as pure functions of the rows used so far."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from videomac.config import Optim
 
 
 def peak_learning_rate(blr: float, batch_size: int) -> float:
-    """The linear scaling rule of MAE: blr * pairs per update / 256."""
+    """Return blr * pairs per update / 256, the linear scaling rule of MAE."""
     return blr * batch_size / 256
 
 
 def learning_rate(progress: float, peak: float, warmup_share: float) -> float:
-    """Linear from 0 to `peak` over the warm-up, then half a cosine to 0 (MAE's `adjust_learning_rate`).
+    """Return the learning rate: linear from 0 to `peak` over the warm-up, then half a cosine to 0.
 
-    `progress` is rows used before the step over rows in the run, so that the first step of a warm-up has rate 0.
+    As MAE's `adjust_learning_rate`. `progress` is (rows used before the step) / (rows in the run), so the first step of
+    a warm-up has rate 0.
     """
     if progress < warmup_share:
         return peak * progress / warmup_share
@@ -26,11 +27,11 @@ def learning_rate(progress: float, peak: float, warmup_share: float) -> float:
 
 
 def momentum(rows_used: int, rows_in_run: int, rows_in_epoch: int, config: Optim) -> float:
-    """EMA momentum: a cosine from `ema_momentum[0]` to `ema_momentum[1]`.
+    """Return the EMA momentum: a cosine from `ema_momentum[0]` to `ema_momentum[1]`.
 
-    `ema_schedule: run` walks it over the run. `epoch_restart` is the published code: the schedule is as long as the
-    run, but indexed by the step inside the epoch, so that it starts again with each epoch and hardly rises.
+    With `ema_schedule: run` it spans the run. With `epoch_restart` it is the published code's: as long as the run, but
+    indexed by the step inside the epoch, so it starts again with each epoch and hardly rises.
     """
     position = rows_used % rows_in_epoch if config.ema_schedule == "epoch_restart" else rows_used
-    begin, end = config.ema_momentum
-    return end - (end - begin) * 0.5 * (1 + math.cos(math.pi * min(1.0, position / rows_in_run)))
+    start, end = config.ema_momentum
+    return end - (end - start) * 0.5 * (1 + math.cos(math.pi * min(1.0, position / rows_in_run)))

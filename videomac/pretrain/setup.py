@@ -1,4 +1,4 @@
-"""From a configuration to the state that training starts with."""
+"""Builds the state that training starts with from a configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from videomac.pretrain.step import Extent, TrainState
 
 
 def effective_batch(train: config.Train, workers: config.Workers, world: int, pairs_per_open: int) -> int:
-    """Rows of one step: `train.batch_size`, or its share by the workers there are (`batch_scaling: per_worker`)."""
+    """Return the rows of one step: `train.batch_size`, scaled by the workers with `batch_scaling: per_worker`."""
     if train.batch_scaling == "keep" or world == workers.count:
         return train.batch_size
     scaled = train.batch_size * world / workers.count
@@ -29,7 +29,7 @@ def effective_batch(train: config.Train, workers: config.Workers, world: int, pa
 
 
 def derive_extent(settings: Pretrain, rows_in_epoch: int, world: int) -> Extent:
-    """Everything that follows from the configuration, the data and the number of workers."""
+    """Return everything that follows from the configuration, the data and the number of workers."""
     train, data = settings.train, settings.data
     rows = train.steps * train.batch_size if train.steps else math.ceil((train.epochs or 0) * rows_in_epoch)
     rows_in_run = math.ceil(rows / train.batch_size) * train.batch_size
@@ -47,23 +47,23 @@ def derive_extent(settings: Pretrain, rows_in_epoch: int, world: int) -> Extent:
 
 
 def describe_extent(settings: Pretrain, extent: Extent) -> str:
-    """The derived numbers in one line, for people."""
+    """Return the derived numbers in one line, for people."""
     peak = peak_learning_rate(settings.optim.blr, extent.batch_size)
-    begin, end = settings.optim.ema_momentum
+    start, end = settings.optim.ema_momentum
     return (
         f"{extent.rows_in_run} pairs ({extent.rows_in_run / extent.rows_in_epoch:.2f} epochs) in {extent.steps} steps "
         f"of {extent.batch_size}, {extent.world} workers x {settings.train.micro_batch} pairs x {extent.micro_steps} "
-        f"micro-steps; lr {peak:.3g} after {settings.optim.warmup_share:.0%} warm-up; momentum {begin:g} to {end:g}"
+        f"micro-steps; lr {peak:.3g} after {settings.optim.warmup_share:.0%} warm-up; momentum {start:g} to {end:g}"
     )
 
 
 def build_state(settings: Pretrain, extent: Extent, device: torch.device, fresh: bool = True) -> TrainState:
-    """Networks, optimiser and scaler, the same on every worker; starts from `model.encoder.init` where that is set.
+    """Build networks, optimizer and scaler, the same on every worker; starts from `model.encoder.init` if it is set.
 
-    Not `fresh`: a checkpoint is loaded next, and `init` need not be there any more.
+    If not `fresh`, a checkpoint is loaded next, and `init` need not exist any more.
 
     Raises:
-        CheckpointError: weights to start from that do not fit the network.
+        CheckpointError: the weights of `init` do not fit the network.
     """
     torch.set_float32_matmul_precision(settings.train.matmul_precision)
     online = build_model(settings.model, settings.run.seed)
@@ -98,7 +98,7 @@ def _placed(online: MaskedAutoencoder, train: config.Train, device: torch.device
 
 
 def _distributed(online: MaskedAutoencoder, device: torch.device) -> nn.Module:
-    """DDP over the online network alone; a single worker needs none. Running statistics are averaged by the step."""
+    """Wrap the online network alone in DDP, unless there is one worker. The step averages running statistics itself."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return online
     return DistributedDataParallel(

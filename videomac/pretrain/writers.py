@@ -1,4 +1,4 @@
-"""Where metrics go beside metrics.jsonl: each writer is its own library's, behind two methods."""
+"""Where metrics go beside metrics.jsonl: TensorBoard, MLflow and Weights & Biases, behind one interface."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from videomac.storage.run_folder import RunFolder
 
 
 class Writer:
-    """Takes numbers by step, and pictures, uint8 arrays (N, 2, H, W, 3) by name."""
+    """Writes figures by step, and pictures, which are uint8 arrays (N, 2, H, W, 3) by name."""
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Figures of one step."""
+        """Write the figures of one step."""
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """Reconstructions of one step."""
+        """Write the reconstructions of one step."""
 
     def flush(self) -> None:
-        """What was given so far is to be seen by others."""
+        """Make everything written so far visible to readers."""
 
     def close(self) -> None:
-        """The end of the run or of the attempt."""
+        """End the run or the attempt."""
 
 
 class TensorBoardWriter(Writer):
-    """`torch.utils.tensorboard` below `tensorboard/`; on an object store through a local folder, copied at flushes."""
+    """Writes `tensorboard/`; for an object store into a local folder that is copied at flushes."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only rank 0 needs it
@@ -43,32 +43,32 @@ class TensorBoardWriter(Writer):
         self._writer = SummaryWriter(str(self._path), max_queue=100, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Charts by metric."""
+        """Write a point of each metric's chart."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """A strip of images by name."""
+        """Write a strip of images by name."""
         for name, images_b2hwc in arrays.items():
             self._writer.add_images(
                 f"reconstruction/{name}", images_b2hwc.reshape(-1, *images_b2hwc.shape[2:]), step, dataformats="NHWC"
             )
 
     def flush(self) -> None:
-        """Also to the store, where the run is on one."""
+        """Write to disk, and to the store if the run is on one."""
         self._writer.flush()
         if not self._folder.local:
             for path in self._path.iterdir():
                 self._folder.upload(f"tensorboard/{path.name}", path)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Write what is left."""
         self._writer.close()
         self.flush()
 
 
 class MlflowWriter(Writer):
-    """One MLflow run that later attempts continue; the server is MLFLOW_TRACKING_URI's."""
+    """Writes one MLflow run, which later attempts continue, to the server at MLFLOW_TRACKING_URI."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
         import mlflow  # pyright: ignore[reportMissingImports] - an extra
@@ -80,21 +80,21 @@ class MlflowWriter(Writer):
         mlflow.log_params({"config_hash": settings.config_hash(), "encoder": settings.model.encoder.name})
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Metrics of the run."""
+        """Write metrics of the run."""
         self._mlflow.log_metrics(values, step=step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """The first pair's frames, side by side."""
+        """Write the first pair's frames, side by side."""
         for name, images_b2hwc in arrays.items():
             self._mlflow.log_image(np.concatenate(list(images_b2hwc[0]), axis=1), f"{name}_{step:07d}.png")
 
     def close(self) -> None:
-        """Marks the run as ended."""
+        """Mark the run as ended."""
         self._mlflow.end_run()
 
 
 class WandbWriter(Writer):
-    """One Weights & Biases run that later attempts continue; configured by the WANDB_* environment."""
+    """Writes one Weights & Biases run, which later attempts continue; the WANDB_* environment configures it."""
 
     def __init__(self, settings: Pretrain, folder: RunFolder) -> None:
         import wandb  # pyright: ignore[reportMissingImports] - an extra
@@ -108,17 +108,17 @@ class WandbWriter(Writer):
         )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One row of the history."""
+        """Write one row of the history."""
         self._run.log(values, step=step)
 
     def pictures(self, step: int, arrays: dict[str, np.ndarray]) -> None:
-        """The first pair's frames."""
+        """Write the first pair's frames."""
         self._run.log(
             {name: [self._wandb.Image(image) for image in images[0]] for name, images in arrays.items()}, step=step
         )
 
     def close(self) -> None:
-        """Uploads what is left."""
+        """Upload what is left."""
         self._run.finish()
 
 
@@ -130,12 +130,14 @@ WRITERS: dict[str, Callable[[Pretrain, RunFolder], Writer]] = {
 
 
 def check_installed(names: Iterable[str]) -> None:
-    """Raises ConfigError, on the driver and before any worker starts, if a writer's library is missing."""
+    """Raise ConfigError, on the driver and before any worker starts, if a writer's library is missing."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"log.writers: {name} is not installed; pip install 'videomac[{name}]' or drop it")
+            raise ConfigError(
+                f"log.writers: {name} is not installed; pip install 'videomac[{name}]', or remove it from log.writers"
+            )
 
 
 def open_writers(settings: Pretrain, folder: RunFolder) -> list[Writer]:
-    """The configured writers."""
+    """Return the configured writers."""
     return [WRITERS[name](settings, folder) for name in settings.log.writers]

@@ -59,12 +59,12 @@ def test_every_operational_key_exists():
 @pytest.mark.parametrize(
     ("saved", "changes", "message"),
     [
-        ({"manifest_sha256": "other"}, {}, "data.manifest: the run began with shards other"),
-        ({"decoder": "torchcodec 1"}, {}, "data.decoder: the run began with torchcodec 1, now it is pyav 14"),
+        ({"manifest_sha256": "other"}, {}, "data.manifest: the run started with shards other"),
+        ({"decoder": "torchcodec 1"}, {}, "data.decoder: the run started with torchcodec 1, now it is pyav 14"),
         (
             {"micro_steps": 4},
             {"optim__ema_every": "micro_step"},
-            "began with 4 micro-steps a step, now there would be 1",
+            "started with 4 micro-steps per step, now there would be 1",
         ),
     ],
 )

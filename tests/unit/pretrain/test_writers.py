@@ -76,5 +76,5 @@ def test_wandb_writes_a_run_offline(folder, tmp_path, monkeypatch):
 def test_a_writer_whose_library_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setattr(writers.importlib.util, "find_spec", lambda name: None)
 
-    with pytest.raises(ConfigError, match=r"pip install 'videomac\[wandb\]' or drop it"):
+    with pytest.raises(ConfigError, match=r"pip install 'videomac\[wandb\]', or remove it"):
         writers.check_installed(["wandb"])

@@ -1,4 +1,4 @@
-"""Ray Train's list of the checkpoints that count, kept twice: Ray writes over it, and a kill may leave half of it."""
+"""Backs up Ray Train's list of checkpoints: Ray rewrites it in place, so a crash can truncate it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ SNAPSHOT = f"{CHECKPOINTS}/{SNAPSHOT_FILE}"
 COPY = "snapshot.json"
 
 
-def keep(folder: RunFolder) -> None:
-    """Copies the list as it is now, if it is whole; called before each further checkpoint."""
+def back_up(folder: RunFolder) -> None:
+    """Copy the list as it is now, if it is intact; called before each further checkpoint."""
     content = folder.read(SNAPSHOT)
-    if content is not None and _is_whole(content):
+    if content is not None and _is_intact(content):
         folder.write(COPY, content)
 
 
-def mend(folder: RunFolder) -> str | None:
-    """Puts the copy in the place of a damaged list; what to tell the user, None if nothing was wrong.
+def repair(folder: RunFolder) -> str | None:
+    """Replace a damaged list by its copy; returns what to tell the user, None if nothing was wrong.
 
-    Ray deletes a checkpoint only after a list without it is written: all that the copy names are still there.
+    Ray deletes a checkpoint only after it has written a list without it, so all that the copy names still exist.
 
     Raises:
         CheckpointError: the list is damaged and there is no copy.
     """
     content = folder.read(SNAPSHOT)
-    if content is None or _is_whole(content):
+    if content is None or _is_intact(content):
         return None
     kept = folder.read(COPY)
     if kept is None:
         raise CheckpointError(
-            f"{folder.url}/{SNAPSHOT} is damaged, and no checkpoint came before; choose another run.name"
+            f"{folder.url}/{SNAPSHOT} is damaged, and there is no earlier copy of it; choose another run.name"
         )
     folder.write(SNAPSHOT, kept)
-    return f"{folder.url}/{SNAPSHOT} was damaged; going on from the checkpoint before"
+    return f"{folder.url}/{SNAPSHOT} was damaged; resuming from the previous checkpoint"
 
 
-def _is_whole(content: bytes) -> bool:
+def _is_intact(content: bytes) -> bool:
     try:
         return isinstance(json.loads(content), dict)
     except ValueError:

@@ -1,11 +1,10 @@
-"""`pretrain(config)`: one run from start or resume to end, driven by Ray Train."""
+"""`pretrain(settings)`: the driver of one run, from its start or where it was interrupted to its end."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import os
-from typing import Any
 
 import ray.train
 
@@ -37,22 +36,22 @@ class RunResult:
     """Path or URL of the run folder."""
     checkpoint: str
     """Path or URL of the last checkpoint."""
-    metrics: dict[str, Any]
+    metrics: dict[str, float]
     """Numbers of the last line of metrics."""
     was_finished: bool
-    """The run had ended before: nothing was trained."""
+    """Whether the run had ended before, and nothing was trained."""
 
 
 def pretrain(settings: Pretrain) -> RunResult:
-    """Trains the run to its end; a run that was interrupted goes on, a finished one returns at once.
+    """Train a run to its end; resumes one that was interrupted, and returns at once if it has finished.
 
     Raises:
-        ConfigError: the run folder holds a run with other keys; a writer that is not installed; data or networks that
-            cannot be built.
+        ConfigError: the run folder holds a different run, a writer is not installed, or data or networks cannot be
+            built.
         ClusterError: another driver has this run, or the cluster lacks what is asked for.
         CheckpointError, DataError, StorageError, TrainingError: why training cannot go on.
     """
-    logging.getLogger("ray.train").setLevel(logging.ERROR)  # its snapshot notices don't concern the user
+    logging.getLogger("ray.train").setLevel(logging.ERROR)  # its notices about snapshots are not for users
     folder = RunFolder(settings.run.storage, settings.run.name)
     if refuse_other_config(folder, settings):
         finished = _finished(folder)
@@ -68,12 +67,12 @@ def pretrain(settings: Pretrain) -> RunResult:
     facts = DataFacts(manifest_sha256=plan.digest, decoder=decoder_version(settings.data.decoder))
     ending = Ending()
     lost = ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped")
-    with connected(), lease.held(folder.url, lambda: ending(lost), _say):
-        refuse_other_config(folder, settings)  # again: another driver may have begun the run in the meantime
+    with connected(), lease.held(folder.url, lambda: ending(lost), _print):
+        refuse_other_config(folder, settings)  # again: another driver may have started the run since
         folder.write("config.yaml", settings.to_yaml().encode())
-        if (mended := checkpoint_list.mend(folder)) is not None:
-            _say(mended)
-        _say(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
+        if (repaired := checkpoint_list.repair(folder)) is not None:
+            _print(repaired)
+        _print(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
         _warn_of_shortage(settings)
         result = _fit(_with_absolute_storage(settings, folder), folder, plan, facts, ending)
         log_rest(settings, folder)
@@ -107,7 +106,7 @@ def _with_absolute_storage(settings: Pretrain, folder: RunFolder) -> Pretrain:
 def _finished(folder: RunFolder) -> RunResult | None:
     try:
         result = ray.train.Result.from_path(f"{folder.url}/{CHECKPOINTS}")
-    except (RuntimeError, ValueError):  # no run there yet, or half a list of its checkpoints
+    except (RuntimeError, ValueError):  # no run there yet, or its list of checkpoints is damaged
         return None
     if result.checkpoint is None or not (result.metrics or {}).get("finished"):
         return None
@@ -127,11 +126,11 @@ def _url(folder: RunFolder, checkpoint: ray.train.Checkpoint) -> str:
 
 
 def _warn_of_shortage(settings: Pretrain) -> None:
-    """A request beyond the present cluster may be met by an autoscaler: said at once, an error after the timeout."""
+    """Name a shortage at once. It is an error only after the timeout, since an autoscaler may add nodes."""
     lacking = failures.shortage(settings)
     if lacking:
-        _say(f"{lacking}; waiting up to {settings.workers.start_timeout_s:g} s for more nodes")
+        _print(f"{lacking}; waiting up to {settings.workers.start_timeout_s:g} s for more nodes")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"pretrain: {text}", flush=True)

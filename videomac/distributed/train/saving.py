@@ -28,7 +28,7 @@ class Saving:
 
     def save(self, state: TrainState, facts: DataFacts, line: MetricsLine, wait: bool) -> None:
         """Rank 0: write the state and report it; `wait` for its upload, which otherwise goes on beside training."""
-        checkpoint_list.keep(self._records.folder)
+        checkpoint_list.back_up(self._records.folder)
         name, path = self._free_name(state.step), tempfile.mkdtemp(prefix="videomac_checkpoint_")
         begin = time.monotonic()
         checkpoint.save(state, path, facts)

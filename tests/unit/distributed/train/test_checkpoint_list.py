@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from videomac.distributed.train import checkpoint_list as snapshot
+from videomac.distributed.train import checkpoint_list
 from videomac.errors import CheckpointError
 from videomac.storage.run_folder import RunFolder
 
 
 def test_half_a_list_is_replaced_by_the_whole_one_before(tmp_path):
     folder = RunFolder(str(tmp_path), "run")
-    assert snapshot.mend(folder) is None
-    folder.write(snapshot.SNAPSHOT, b'{"checkpoints": [1]}')
-    snapshot.keep(folder)
-    folder.write(snapshot.SNAPSHOT, b'{"checkpoints": [1, 2')
-    snapshot.keep(folder)
+    assert checkpoint_list.repair(folder) is None
+    folder.write(checkpoint_list.SNAPSHOT, b'{"checkpoints": [1]}')
+    checkpoint_list.back_up(folder)
+    folder.write(checkpoint_list.SNAPSHOT, b'{"checkpoints": [1, 2')
+    checkpoint_list.back_up(folder)
 
-    assert "going on from the checkpoint before" in (snapshot.mend(folder) or "")
+    assert "resuming from the previous checkpoint" in (checkpoint_list.repair(folder) or "")
 
-    assert folder.read(snapshot.SNAPSHOT) == b'{"checkpoints": [1]}'
-    assert snapshot.mend(folder) is None
+    assert folder.read(checkpoint_list.SNAPSHOT) == b'{"checkpoints": [1]}'
+    assert checkpoint_list.repair(folder) is None
 
 
 def test_half_a_first_list_is_an_error(tmp_path):
     folder = RunFolder(str(tmp_path), "run")
-    folder.write(snapshot.SNAPSHOT, b"")
+    folder.write(checkpoint_list.SNAPSHOT, b"")
 
     with pytest.raises(CheckpointError, match="is damaged"):
-        snapshot.mend(folder)
+        checkpoint_list.repair(folder)
