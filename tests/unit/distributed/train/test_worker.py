@@ -12,12 +12,12 @@ import torch
 from ray.train.torch import TorchTrainer
 
 from tests.unit.data.material import pretrain_settings, recipe_for, write_shards, write_video
+from tests.unit.distributed.train.boards import LocalBoard
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
 from videomac.data.plan import read_plan
 from videomac.data.row_maker import RowMaker
 from videomac.distributed.train import batches
-from videomac.distributed.train.board import Board, BoardClient
 from videomac.distributed.train.worker import WorkerTask, train_worker
 from videomac.errors import ClusterError, TrainingError
 from videomac.pretrain import checkpoint, loop
@@ -27,23 +27,6 @@ from videomac.records.checkpoint import DataFacts
 from videomac.storage.run_folder import RunFolder
 
 FACTS = DataFacts(manifest_sha256="abc", decoder="pyav")
-
-
-class LocalBoard(BoardClient):
-    """Keeps what workers post, without an actor."""
-
-    def __init__(self) -> None:
-        self.board, self.posts, self.working = Board(), [], []
-
-    def post(self, figures) -> None:
-        self.posts.append(figures)
-        self.board.post(figures)
-
-    def pulse(self, working) -> None:
-        self.working.append(working)
-
-    def read(self, timeout_s=None):
-        return self.board.read()
 
 
 class LocalStream:
