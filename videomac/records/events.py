@@ -6,6 +6,7 @@ from typing import Literal
 
 import pydantic
 
+from videomac.errors import VideomacError
 from videomac.records.base import Record
 
 FILE = "events.jsonl"
@@ -14,7 +15,7 @@ FILE = "events.jsonl"
 class Event(Record):
     """What every event has."""
 
-    model_config = pydantic.ConfigDict(extra="ignore")
+    model_config = pydantic.ConfigDict(extra="allow")  # an event of another version keeps its details
 
     event: str
     """Kind of event."""
@@ -22,6 +23,10 @@ class Event(Record):
     """Seconds since 1970."""
     step: int = 0
     """Steps done when it happened."""
+
+    def details(self) -> dict[str, object]:
+        """Return the fields that this kind of event has beside those of all events."""
+        return self.model_dump(exclude=set(Event.model_fields))
 
 
 class Attempt(Event):
@@ -134,13 +139,16 @@ BY_NAME: dict[str, type[Event]] = {str(kind.model_fields["event"].default): kind
 
 
 def parse_event(content: bytes | str, origin: str) -> Event:
-    """Return the event in `content`; a kind of another version is an `Event` without details.
+    """Return the event in `content`; one of another version, in kind or in fields, is a plain `Event`.
 
     Raises:
         VideomacError: not an event; the message names `origin` and the field.
     """
-    kind = BY_NAME.get(Event.from_json(content, origin).event, Event)
-    return kind.from_json(content, origin)
+    event = Event.from_json(content, origin)
+    try:
+        return BY_NAME.get(event.event, Event).from_json(content, origin)
+    except VideomacError:
+        return event
 
 
 def event_table() -> str:

@@ -20,6 +20,8 @@ import yaml
 from videomac.errors import MissingFileError, StorageError, VideomacError
 from videomac.records.base import Record
 from videomac.records.evaluation import Results as Evaluation
+from videomac.records.events import Attempt, Event, parse_event
+from videomac.records.metrics import is_metric
 from videomac.records.provenance import MadeWith
 from videomac.records.quickstart import Results
 from videomac.storage.storage import Storage
@@ -40,7 +42,7 @@ class RunFolder:
     config_text: str = ""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     """One per step, ascending: several lines of one step are put together, the last value of each metric counts."""
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     pictures: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
     """Reconstructions at up to `PICTURES_READ` steps, ascending: uint8 arrays (N, 2, H, W, 3) by `PICTURE_ARRAYS`."""
     results: Results = field(default_factory=Results)
@@ -62,20 +64,25 @@ class RunFolder:
         return self.path.rstrip("/").rpartition("/")[2]
 
     def column(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values (float64) of the lines of metrics that have a number under `key`."""
+        """Return steps and values (float64) of the lines of metrics that have a number under `key`."""
+        self._check(key)
         pairs = [(line["step"], line[key]) for line in self.metrics if isinstance(line.get(key), (int, float))]
         array = np.array(pairs, dtype=np.float64).reshape(-1, 2)
         return array[:, 0], array[:, 1]
 
     def restarts(self) -> list[int]:
         """Steps at which the run was begun again: every attempt but the first."""
-        return [
-            event["step"] for event in self.events if event.get("event") == "attempt" and event.get("attempt", 1) > 1
-        ]
+        return [event.step for event in self.events if isinstance(event, Attempt) and event.attempt > 1]
 
     def last(self, key: str) -> Any:
-        """The newest value of a metric, else None."""
+        """Return the newest value of a metric, None if there is none."""
+        self._check(key)
         return next((line[key] for line in reversed(self.metrics) if line.get(key) is not None), None)
+
+    def _check(self, key: str) -> None:
+        """Raise KeyError for a metric that neither this version nor the run knows: a typo of ours."""
+        if not is_metric(key) and not any(key in line for line in self.metrics):
+            raise KeyError(key)
 
 
 class Reader:
@@ -114,6 +121,10 @@ class Reader:
         complete = self.text(name).split("\n")[:-1]
         found = [self._line(name, number, line) for number, line in enumerate(complete, 1) if line.strip()]
         return [line for line in found if line is not None]
+
+    def events(self, name: str) -> list[Event]:
+        """The events of a JSON-lines file, as `lines`."""
+        return [parse_event(json.dumps(line), name) for line in self.lines(name) if isinstance(line.get("event"), str)]
 
     def arrays(self, name: str, wanted: tuple[str, ...]) -> dict[str, np.ndarray] | None:
         """The arrays of an npz file (never unpickled), else None; those in `wanted` have to be among them."""
@@ -170,7 +181,7 @@ def read_run(folder: str) -> RunFolder:
         config=reader.yaml(config_name),
         config_text=reader.text(config_name),
         metrics=_by_step(reader.lines("metrics.jsonl")),
-        events=reader.lines("events.jsonl"),
+        events=reader.events("events.jsonl"),
         pictures=_pictures(reader),
         results=reader.record("results.json", Results) or Results(),
         manifest=reader.json("shards/manifest.json"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from videomac.records.events import Attempt, BadRow, Event, Stopped
 from videomac.report import charts
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.page import Table, render, write_page
@@ -17,7 +18,7 @@ from videomac.report.summary import counts, ms_per_pair
 from videomac.text import duration_text, number_text, origin_text
 
 EVENTS_SHOWN = 100
-COUNTED_EVENTS = {"bad_row"}
+COUNTED_EVENTS = BadRow
 """Not listed one by one because there may be many: `summary.counts` has them by reason."""
 
 
@@ -73,8 +74,8 @@ def _value(run: RunFolder, dotted: str) -> Any:
 
 def _stopped(run: RunFolder) -> str | None:
     """Why the run ended early; None if it has restarted since."""
-    ends = [event for event in run.events if event.get("event") in ("attempt", "stopped")]
-    return str(ends[-1].get("message", "no reason given")) if ends and ends[-1]["event"] == "stopped" else None
+    ends = [event for event in run.events if isinstance(event, (Attempt, Stopped))]
+    return ends[-1].message if ends and isinstance(ends[-1], Stopped) else None
 
 
 def _state(run: RunFolder) -> str:
@@ -158,18 +159,17 @@ def _stages_table(run: RunFolder) -> Table:
 
 
 def _events_table(run: RunFolder) -> Table:
-    shown = [event for event in run.events if event.get("event") not in COUNTED_EVENTS][-EVENTS_SHOWN:]
-    rows = [[_clock(event), event.get("step"), _words(str(event.get("event"))), _details(event)] for event in shown]
+    shown = [event for event in run.events if not isinstance(event, COUNTED_EVENTS)][-EVENTS_SHOWN:]
+    rows = [[_clock(event), event.step, _words(event.event), _details(event)] for event in shown]
     return Table(["time, UTC", "step", "event", "details"], rows)
 
 
-def _clock(event: dict[str, Any]) -> str | None:
-    stamp = event.get("time")
-    return f"{datetime.fromtimestamp(stamp, timezone.utc):%Y-%m-%d\u00a0%H:%M:%S}" if stamp else None
+def _clock(event: Event) -> str | None:
+    return f"{datetime.fromtimestamp(event.time, timezone.utc):%Y-%m-%d\u00a0%H:%M:%S}" if event.time else None
 
 
-def _details(event: dict[str, Any]) -> str:
-    return ", ".join(f"{_words(k)} {v}" for k, v in event.items() if k not in ("event", "step", "time"))
+def _details(event: Event) -> str:
+    return ", ".join(f"{_words(key)} {value}" for key, value in event.details().items())
 
 
 def _words(key: str) -> str:

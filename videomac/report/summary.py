@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from videomac.records.events import BadRow
 from videomac.records.quickstart import Summary
 from videomac.report.folder import RunFolder, read_run
 from videomac.report.scores import read_scores
@@ -66,11 +67,11 @@ def counts(run: RunFolder) -> dict[str, int]:
         counted |= {f"sources rejected: {why}": n for why, n in run.manifest.get("rejected", {}).items()}
     logged = (("rows", "pairs used for training"), ("bad_rows", "pairs that could not be read"))
     counted |= {text: run.last(key) for key, text in logged if run.last(key) is not None}
-    bad = [event for event in run.events if event.get("event") == "bad_row"]
-    reasons = Counter(str(event.get("reason")).replace("_", " ") for event in bad)
+    bad = [event for event in run.events if isinstance(event, BadRow)]
+    reasons = Counter(event.reason.replace("_", " ") for event in bad)
     counted |= {f"pairs not read: {reason}": n for reason, n in reasons.most_common()}
     if bad:
-        counted["clips with a pair that could not be read"] = len({event.get("key") for event in bad})
+        counted["clips with a pair that could not be read"] = len({event.key for event in bad})
     since = " since the last restart" if run.restarts() else ""
     counted |= {text + since: round(run.last(key)) for key, text in DATA_PATH.items() if run.last(key) is not None}
     if run.last("skipped_steps"):

@@ -21,10 +21,10 @@ CONFIG = {
     "train": {"batch_size": 32, "steps": 200},
 }
 EVENTS = [
-    {"event": "attempt", "time": 1.7e9, "step": 0, "attempt": 1},
+    {"event": "attempt", "time": 1.7e9, "step": 0, "attempt": 1, "rows": 0, "describes": "in words"},
     {"event": "bad_row", "time": 1.7e9, "step": 40, "g": 1207, "reason": "no_pair", "key": "a_clip"},
     {"event": "bad_row", "time": 1.7e9, "step": 50, "g": 1507, "reason": "no_pair", "key": "a_clip"},
-    {"event": "attempt", "time": 1.7e9 + 120, "step": 100, "attempt": 2},
+    {"event": "attempt", "time": 1.7e9 + 120, "step": 100, "attempt": 2, "rows": 3200, "describes": "in words"},
 ]
 LABELS = [("pretrained", "export"), ("random init", "random"), ("mean colour", "raw_colour")]
 

@@ -86,12 +86,12 @@ def test_a_running_run_says_where_it_is(make_run: Callable[[], Path]) -> None:
 def test_a_stopped_run_says_why_until_it_is_restarted(make_run: Callable[[], Path]) -> None:
     folder = make_run()
     with (folder / "events.jsonl").open("a") as file:
-        file.write('{"event": "stopped", "step": 200, "message": "loss is nan at step 201"}\n')
+        file.write('{"event": "stopped", "step": 200, "error": "DataError", "message": "loss is nan at step 201"}\n')
     html = page_of(folder)
     assert "stopped at step 200" in html
     assert "The run stopped: loss is nan at step 201" in html
     with (folder / "events.jsonl").open("a") as file:
-        file.write('{"event": "attempt", "step": 180, "attempt": 3}\n')
+        file.write('{"event": "attempt", "step": 180, "attempt": 3, "rows": 5760, "describes": "in words"}\n')
     assert "The run stopped" not in page_of(folder)
 
 
