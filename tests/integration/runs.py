@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -10,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from videomac import config
 from videomac.pretrain.ledger import read_ledger
+from videomac.records.events import Event, WorkerStarted, parse_event
+from videomac.records.metrics import MetricsLine, parse_line
 from videomac.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,23 +36,28 @@ def make_settings(shards: Path, storage: Path | str, name: str, **changes) -> co
     return settings.with_values(**{key.replace("__", "."): value for key, value in changes.items()})
 
 
-def read_lines(folder: Path, name: str) -> list[dict]:
+E = TypeVar("E", bound=Event)
+
+
+def read_lines(folder: Path, name: str) -> list[str]:
     """Return the complete lines of a file that may still be growing."""
     path = folder / name
-    complete = path.read_text().split("\n")[:-1] if path.is_file() else []
-    return [json.loads(line) for line in complete]
+    return path.read_text().split("\n")[:-1] if path.is_file() else []
 
 
-def events(folder: Path, kind: str) -> list[dict]:
+def events(folder: Path, kind: type[E]) -> list[E]:
     """Return the events of one kind, in order."""
-    return [event for event in read_lines(folder, "events.jsonl") if event["event"] == kind]
+    found = [parse_event(line, "events.jsonl") for line in read_lines(folder, "events.jsonl")]
+    return [event for event in found if isinstance(event, kind)]
 
 
 def losses(folder: Path) -> dict[int, list[float]]:
     """Return the losses logged for each step, one for each attempt that reached it."""
     by_step: dict[int, list[float]] = {}
-    for line in read_lines(folder, "metrics.jsonl"):
-        by_step.setdefault(line["step"], []).append(line["loss"])
+    for content in read_lines(folder, "metrics.jsonl"):
+        line = parse_line(content, "metrics.jsonl")
+        if isinstance(line, MetricsLine):
+            by_step.setdefault(line.step, []).append(line.loss)
     return by_step
 
 
@@ -82,7 +89,7 @@ def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading
 
 def send_to_worker(folder: Path, rank: int, which: signal.Signals = signal.SIGKILL) -> int:
     """Send a signal to the newest worker of that rank; return its process id."""
-    pid = [event["pid"] for event in events(folder, "worker") if event["rank"] == rank][-1]
+    pid = [event.pid for event in events(folder, WorkerStarted) if event.rank == rank][-1]
     os.kill(pid, which)
     return pid
 

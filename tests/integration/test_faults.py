@@ -18,6 +18,7 @@ from tests.integration.runs import (
     when,
 )
 from videomac.errors import ClusterError, DataError, TrainingError
+from videomac.records.events import Attempt, BadRow, CheckpointWritten, DamagedCheckpoint, Stopped
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -71,11 +72,11 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(copy, ray_cluster, t
 
     pretrain(settings)
 
-    (warning,) = events(folder, "damaged_checkpoint")
-    assert "online.safetensors changed since it was written" in warning["message"]
+    (warning,) = events(folder, DamagedCheckpoint)
+    assert "online.safetensors changed since it was written" in warning.message
     assert "online.safetensors changed since it was written" in capsys.readouterr().out
-    assert [attempt["step"] for attempt in events(folder, "attempt")] == [0, 4]
-    assert "step_0000008_2" in [event["name"] for event in events(folder, "checkpoint")]
+    assert [attempt.step for attempt in events(folder, Attempt)] == [0, 4]
+    assert "step_0000008_2" in [event.name for event in events(folder, CheckpointWritten)]
     assert_each_row_used_once(settings)
 
 
@@ -104,8 +105,8 @@ def test_decode_actors_that_get_no_cpu_are_an_error_after_the_time_limit(sample_
     with pytest.raises(ClusterError, match=r"no CPU for 1 decode actors .*data.start_timeout_s = 3 s.*\(worker [01]\)"):
         pretrain(settings)
 
-    (attempt,), (end,) = (events(tmp_path / "starved", kind) for kind in ("attempt", "stopped"))
-    assert end["time"] - attempt["time"] < 15
+    (attempt,), (end,) = (events(tmp_path / "starved", kind) for kind in (Attempt, Stopped))
+    assert end.time - attempt.time < 15
 
 
 def test_a_run_with_nothing_but_bad_rows_ends_at_once_and_without_a_restart(sample_shards, ray_cluster, tmp_path):
@@ -117,9 +118,9 @@ def test_a_run_with_nothing_but_bad_rows_ends_at_once_and_without_a_restart(samp
     with pytest.raises(DataError, match=r"200 of 200 rows \(100%\) could not be decoded \(no_pair: 200\), more than"):
         pretrain(settings)
 
-    assert len(events(tmp_path / "bad", "attempt")) == 1
-    assert {event["reason"] for event in events(tmp_path / "bad", "bad_row")} == {"no_pair"}
-    assert events(tmp_path / "bad", "stopped")[0]["error"] == "DataError"
+    assert len(events(tmp_path / "bad", Attempt)) == 1
+    assert {event.reason for event in events(tmp_path / "bad", BadRow)} == {"no_pair"}
+    assert events(tmp_path / "bad", Stopped)[0].error == "DataError"
 
 
 def test_a_hung_worker_is_an_error_within_the_configured_time(sample_shards, ray_cluster, tmp_path):

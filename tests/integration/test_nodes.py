@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.runs import ROOT, assert_each_row_used_once, events, make_settings
+from videomac.records.events import Attempt, CheckpointWritten, Preemption
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -31,9 +32,9 @@ def test_training_continues_with_one_worker_when_a_node_disappears(sample_shards
 
     run_on_two_nodes("remove", settings, tmp_path, step=6)
 
-    first, *_, last = events(tmp_path / "nodes", "attempt")
-    assert "2 workers" in first["describes"]
-    assert "1 workers" in last["describes"]
+    first, *_, last = events(tmp_path / "nodes", Attempt)
+    assert "2 workers" in first.describes
+    assert "1 workers" in last.describes
     assert_each_row_used_once(settings)
 
 
@@ -47,8 +48,8 @@ def test_a_preemption_notice_leads_to_a_checkpoint_before_the_deadline(sample_sh
     run_on_two_nodes("drain", settings, tmp_path, step=1)
 
     folder = tmp_path / "spot"
-    (notice, *_), (saved, *_) = events(folder, "preemption"), events(folder, "checkpoint")
-    assert saved["step"] == notice["step"] < 100
-    assert (folder / "checkpoints" / saved["name"] / "files.json").stat().st_mtime < notice["deadline_ms"] / 1000
-    assert [attempt["step"] for attempt in events(folder, "attempt")] == [0, saved["step"]]
+    (notice, *_), (saved, *_) = events(folder, Preemption), events(folder, CheckpointWritten)
+    assert saved.step == notice.step < 100
+    assert (folder / "checkpoints" / saved.name / "files.json").stat().st_mtime < notice.deadline_ms / 1000
+    assert [attempt.step for attempt in events(folder, Attempt)] == [0, saved.step]
     assert_each_row_used_once(settings)

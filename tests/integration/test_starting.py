@@ -10,6 +10,7 @@ import pytest
 from tests.integration.runs import events, losses, make_settings, when
 from tests.integration.slow_start import IMPORT_S, SlowBoard
 from videomac.errors import ClusterError
+from videomac.records.events import Attempt
 from videomac.storage import lease
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -35,8 +36,8 @@ def test_a_slow_start_may_take_the_whole_limit_in_each_of_its_stages(sample_shar
 
     launch.pretrain(settings)
 
-    (attempt,) = events(tmp_path / "slow", "attempt")
-    assert attempt["time"] - begin > 2 * IMPORT_S
+    (attempt,) = events(tmp_path / "slow", Attempt)
+    assert attempt.time - begin > 2 * IMPORT_S
 
 
 def test_an_elastic_trial_that_cannot_be_placed_ends_in_an_error_that_says_so(sample_shards, ray_cluster, tmp_path):
