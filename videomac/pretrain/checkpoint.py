@@ -7,6 +7,7 @@ without it, or with different hashes, is not a checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -139,16 +140,26 @@ def _optimizer_steps(state: TrainState) -> float:
 
 def _load_network(network: nn.Module, path: Path) -> None:
     tensors = read_tensors(path)
-    ours = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-    theirs = {name: tuple(t.shape) for name, t in tensors.items()}
-    if ours != theirs:
-        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-        name = differing[0]
-        raise CheckpointError(
-            f"{path}: checkpoint does not match this model: {len(differing)} tensors differ, first {name}: "
-            f"{theirs.get(name, 'absent')} in the file, {ours.get(name, 'absent')} in this model"
-        )
+    refuse_other_shapes(str(path), tensors, network.state_dict(), "check model.encoder and model.decoder_dim")
     network.load_state_dict(tensors, strict=True)
+
+
+def refuse_other_shapes(origin: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], advice: str) -> None:
+    """Raise CheckpointError if tensors of a file do not have the names and shapes of a model's."""
+    differing = differing_shapes(given, wanted)
+    if differing:
+        name = differing[0]
+        theirs, ours = (str(tuple(t[name].shape)) if name in t else "absent" for t in (given, wanted))
+        raise CheckpointError(
+            f"{origin}: the weights do not match this model: {len(differing)} tensors differ, first {name}: {theirs} "
+            f"in the file, {ours} in the model; {advice}"
+        )
+
+
+def differing_shapes(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors that only one has, or that differ in shape."""
+    theirs, ours = ({name: tuple(tensor.shape) for name, tensor in t.items()} for t in (given, wanted))
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
 
 def _load_moments(state: TrainState, tensors: dict[str, Tensor], steps: float) -> None:

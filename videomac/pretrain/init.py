@@ -41,9 +41,11 @@ def load_initial_weights(model: MaskedAutoencoder, source: str) -> None:
     decoder = {name.removeprefix("decoder."): t for name, t in state.items() if name.startswith("decoder.")}
     if not encoder:
         encoder = {name: t for name, t in state.items() if not name.startswith(TIMM_HEADS)}
-    _refuse_other_shapes(source, encoder, model.encoder.state_dict())
+    checkpoint.refuse_other_shapes(
+        f"model.encoder.init: {source}", encoder, model.encoder.state_dict(), "check model.encoder.name and variant"
+    )
     model.encoder.load_state_dict(encoder, strict=True)
-    if _shapes(decoder) == _shapes(model.decoder.state_dict()):
+    if not checkpoint.differing_shapes(decoder, model.decoder.state_dict()):
         model.decoder.load_state_dict(decoder, strict=True)
 
 
@@ -96,18 +98,3 @@ def _in_our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The published code's layout is known by its MinkowskiEngine kernels."""
     published = any(name.endswith(".kernel") for name in state)
     return from_published(state) if published else {name.removeprefix("module."): t for name, t in state.items()}
-
-
-def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
-
-
-def _refuse_other_shapes(source: str, given: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    theirs, ours = _shapes(given), _shapes(wanted)
-    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-    if differing:
-        name = differing[0]
-        raise CheckpointError(
-            f"model.encoder.init: {source}: weights of another network: {len(differing)} tensors differ, first {name}: "
-            f"{theirs.get(name, 'absent')} there, {ours.get(name, 'absent')} here; check model.encoder.name and variant"
-        )

@@ -116,7 +116,7 @@ def test_a_half_written_folder_is_no_checkpoint(saved, name):
 def test_a_checkpoint_of_another_network_is_refused_by_name_and_shapes(saved):
     other = make_state(make_settings(model__decoder_dim=32))
 
-    with pytest.raises(CheckpointError, match=r"does not match this model.*decoder.*\(16,\).*\(32,\)"):
+    with pytest.raises(CheckpointError, match=r"weights do not match this model.*decoder.*\(16,\).*\(32,\)"):
         checkpoint.load(other, saved)
 
 

@@ -135,7 +135,9 @@ def test_training_starts_from_a_checkpoint_an_export_or_a_timm_file(saved, expor
 def test_weights_of_another_network_are_refused_by_name(exported):
     model = build_model(make_settings(model__encoder={"name": "convnextv2_femto"}).model, seed=0)
 
-    with pytest.raises(CheckpointError, match=r"another network: \d+ tensors differ, first .*check model.encoder.name"):
+    with pytest.raises(
+        CheckpointError, match=r"do not match this model: \d+ tensors differ, .*check model.encoder.name"
+    ):
         load_initial_weights(model, str(exported[0]))
 
 
