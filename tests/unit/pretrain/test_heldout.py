@@ -45,5 +45,5 @@ def test_losses_are_those_of_the_network_at_hand_and_change_nothing(manifest):
 def test_shards_without_held_out_clips_are_an_error_that_says_what_to_do(manifest, tmp_path):
     alone = write_shards(tmp_path / "shards", [write_video(tmp_path / "a.mp4", 24)])
 
-    with pytest.raises(DataError, match=r"log\.held_out_every_steps needs clips of split val"):
+    with pytest.raises(DataError, match=r"log\.held_out_every_steps needs clips in the split val"):
         held_out(alone).losses(make_state(make_settings()))
