@@ -6,8 +6,10 @@ import concurrent.futures
 import time
 
 import pytest
+import ray
+import ray.util
 
-from tests.integration.runs import events, losses, make_settings, when
+from tests.integration.runs import events, losses, make_settings, wait_until, when
 from tests.integration.slow_start import IMPORT_S, SlowBoard
 from videomac.errors import ClusterError
 from videomac.records.events import Attempt
@@ -49,6 +51,9 @@ def test_an_elastic_trial_that_cannot_be_placed_ends_in_an_error_that_says_so(sa
     with pytest.raises(ClusterError, match=r"5 workers of 8 CPUs.*the cluster has 4.*lower workers.count"):
         pretrain_in_a_thread(settings, within_s=60)
 
+    states = {group["state"] for group in ray.util.placement_group_table().values()}
+    assert states <= {"REMOVED"}, "nobody is asked for these nodes any more"
+
 
 def test_a_trial_whose_lease_another_driver_has_ends_itself(sample_shards, ray_cluster, tmp_path):
     settings = make_settings(sample_shards, tmp_path, "lost", train__steps=100_000)
@@ -62,3 +67,4 @@ def test_a_trial_whose_lease_another_driver_has_ends_itself(sample_shards, ray_c
     step = max(losses(folder))
     time.sleep(3)
     assert max(losses(folder)) == step, "its workers have ended"
+    wait_until(lambda: ray.available_resources().get("CPU") == 4, timeout_s=20)  # and hold no place any more

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private import state as global_state
+from ray._raylet import PlacementGroupID
 from ray.actor import ActorHandle
+from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # pyright: ignore[reportAttributeAccessIssue] - generated
 from ray.data._internal.execution.execution_callback import ExecutionCallback
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 if TYPE_CHECKING:
     from ray.train import Result
     from ray.train.torch import TorchTrainer
 
 __all__ = [
-    "SHUTDOWN_TIMEOUT", "SNAPSHOT_FILE", "ActorSeen", "ExecutionCallback", "actor_seen", "failed_to_start",
-    "killable_trainer", "workers_seen",
+    "SHUTDOWN_TIMEOUT", "SNAPSHOT_FILE", "ActorSeen", "ExecutionCallback", "actor_seen", "end_controller",
+    "failed_to_start", "killable_trainer", "workers_seen",
 ]  # fmt: skip
 # ExecutionCallback: Ray Data offers no public way to slow its scheduling loop down (`distributed/data/throttle.py`).
 
@@ -81,6 +85,32 @@ def failed_to_start(error: BaseException | None) -> bool:
         exceptions.InsufficientClusterResourcesError,
     )
     return isinstance(error, kinds)
+
+
+def end_controller(controller: ActorHandle, wait_s: float = 10.0) -> None:
+    """Kill Ray Train's controller and its workers, and give back the places that it holds or still asks for.
+
+    Ray keeps the placement groups of a dead actor until the job ends. Ray Train has a cleaner for them, which asks the
+    dashboard whether the controller lives, and which knows only of groups that have started.
+    """
+    ray.kill(controller)
+    end = time.monotonic() + wait_s
+    while actor_seen(controller).state != "DEAD" and time.monotonic() < end:
+        time.sleep(0.1)
+    for group in _placement_groups(controller):
+        remove_placement_group(group)
+
+
+def _placement_groups(controller: ActorHandle) -> list[PlacementGroup]:
+    """Return what the public `placement_group_table` does not tell: the groups that this actor has created."""
+    accessor = global_state.state._connect_and_get_accessor()
+    table = [PlacementGroupTableData.FromString(entry) for entry in accessor.get_placement_group_table()]
+    ours = controller._actor_id.binary()
+    return [
+        PlacementGroup(PlacementGroupID(entry.placement_group_id))
+        for entry in table
+        if entry.creator_actor_id == ours and entry.state != PlacementGroupTableData.REMOVED
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

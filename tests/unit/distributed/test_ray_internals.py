@@ -13,11 +13,11 @@ from ray._private.state import GlobalState
 from ray.core.generated import common_pb2, gcs_pb2
 
 from videomac.distributed import ray_internals
-from videomac.distributed.data.throttle import Pace
+from videomac.distributed.data.throttle import Throttle
 
 
 def test_ray_data_calls_our_callback_at_each_turn_of_its_loop():
-    assert issubclass(Pace, ray_internals.ExecutionCallback)
+    assert issubclass(Throttle, ray_internals.ExecutionCallback)
     assert "executor" in inspect.signature(ray_internals.ExecutionCallback.on_execution_step).parameters
     assert hasattr(ray.data.DataContext.get_current(), "custom_execution_callback_classes")
 
@@ -117,6 +117,29 @@ def test_workers_of_a_controller_are_seen_with_what_ended_them(table):
     assert ray_internals.workers_seen(actor("c")) == [
         ray_internals.ActorSeen("DEAD", "The worker was killed (OOM)."), ray_internals.ActorSeen("PENDING_CREATION")
     ]  # fmt: skip
+
+
+def test_a_controller_s_places_are_given_back_once_it_is_dead(table, monkeypatch):
+    states, groups = gcs_pb2.ActorTableData.ActorState, gcs_pb2.PlacementGroupTableData
+    mine, other = bytes(16), bytes([1] * 16)
+    table["c"] = table_entry(state=states.ALIVE)
+    entries = [
+        groups(placement_group_id=bytes([number] * 18), creator_actor_id=creator, state=state).SerializeToString()
+        for number, (creator, state) in enumerate(
+            [(mine, groups.PENDING), (mine, groups.CREATED), (mine, groups.REMOVED), (other, groups.CREATED)]
+        )
+    ]
+    accessor = SimpleNamespace(get_placement_group_table=lambda: entries)
+    monkeypatch.setattr(ray_internals.global_state.state, "_connect_and_get_accessor", lambda: accessor)
+    monkeypatch.setattr(ray, "kill", lambda actor: table.update(c=table_entry(state=states.DEAD)))
+    removed = []
+    monkeypatch.setattr(ray_internals, "remove_placement_group", removed.append)
+    controller = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: "c", binary=lambda: mine))
+
+    ray_internals.end_controller(controller)
+
+    assert [group.id.binary()[0] for group in removed] == [0, 1]
+    assert hasattr(GlobalState, "_connect_and_get_accessor")
 
 
 def test_an_actor_that_the_table_does_not_know_yet_is_pending(table):

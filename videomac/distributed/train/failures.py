@@ -39,20 +39,26 @@ def nothing_moves(settings: Pretrain, seen: Seen) -> ClusterError:
 
 
 def _found(settings: Pretrain, seen: Seen) -> tuple[str, str]:
+    """Return what was seen, and what to do about it."""
     more_time = "raise workers.start_timeout_s for slow machines"
-    if seen.stage is Stage.CONTROLLER:
-        lacking = shortage(settings) or "the process of Ray Train's controller has not started on this machine"
-        return lacking, f"the machine may be overloaded: try again, or {more_time}"
-    if seen.stage is Stage.PLACING:
-        room = "lower workers.count or workers.cpus, or add nodes; raise the time if nodes are still coming"
-        no_room = "the cluster has enough CPUs in all, but no room for a worker: on no single node, or others hold it"
-        return shortage(settings) or no_room, room
+    if seen.stage is Stage.FUNCTION:
+        return (
+            f"all {seen.workers} worker processes have started, but their training function is silent: it is still "
+            "being imported, or the processes have stopped",
+            f"{more_time}, or look into the workers' logs",
+        )
     if seen.stage is Stage.PROCESSES:
         return f"{seen.running} of {seen.workers} worker processes have started", f"their nodes are slow: {more_time}"
+    lacking = shortage(settings)
+    if lacking is None and seen.stage is Stage.CONTROLLER:
+        return (
+            "the process of Ray Train's controller has not started on this machine",
+            f"the machine may be overloaded: try again, or {more_time}",
+        )
+    no_room = "the cluster has enough CPUs in all, but no room for a worker: on no single node, or others hold it"
     return (
-        f"all {seen.workers} worker processes have started, but their training function is silent: it is still being "
-        "imported, or the processes have stopped",
-        f"{more_time}, or look into the workers' logs",
+        lacking or no_room,
+        "lower workers.count or workers.cpus, or add nodes; raise the time if nodes are still coming",
     )
 
 

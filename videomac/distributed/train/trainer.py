@@ -12,7 +12,7 @@ from ray.actor import ActorHandle
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from videomac.config import Pretrain, Workers
-from videomac.distributed.ray_internals import SHUTDOWN_TIMEOUT, killable_trainer
+from videomac.distributed.ray_internals import SHUTDOWN_TIMEOUT, end_controller, killable_trainer
 from videomac.distributed.train.checkpoint_list import CHECKPOINTS
 from videomac.distributed.train.probe import validation_config
 from videomac.distributed.train.worker import WorkerTask, train_worker
@@ -56,7 +56,7 @@ class Ending:
 
     def _kill(self) -> None:
         if self.controller is not None:
-            ray.kill(self.controller)  # its workers end with it
+            end_controller(self.controller)
 
 
 def build_trainer(settings: Pretrain, folder_url: str, task: WorkerTask, ending: Ending) -> TorchTrainer:

@@ -48,6 +48,14 @@ def test_a_cluster_that_is_too_small_is_named_with_what_it_lacks(cpus):
     assert failures.shortage(make_settings()) is None
 
 
+@pytest.mark.parametrize("stage", [Stage.CONTROLLER, Stage.PLACING])
+def test_a_cluster_that_is_too_small_is_the_reason_however_far_the_start_came(cpus, stage):
+    settings = make_settings(workers__count=9, workers__cpus=2.0)
+
+    with pytest.raises(ClusterError, match=r"the cluster has 8 and 0; lower workers\.count"):
+        raise failures.nothing_moves(settings, Seen(stage))
+
+
 def test_a_worker_s_own_error_is_the_run_s():
     cause = RuntimeError("task failed")
     cause.__cause__ = DataError("no batch came")

@@ -19,7 +19,7 @@ from videomac.errors import ClusterError
 def killed(monkeypatch):
     """Actors that were killed, in order; a cluster with an address."""
     actors = []
-    monkeypatch.setattr(ray, "kill", actors.append)
+    monkeypatch.setattr(trainer, "end_controller", actors.append)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="1.2.3.4:5"))
     return actors
 
