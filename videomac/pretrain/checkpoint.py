@@ -127,7 +127,7 @@ def _described(state: TrainState, facts: DataFacts) -> CheckpointState:
         scaler=state.scaler.state_dict(),
         batch_size=state.extent.batch_size,
         micro_steps=state.extent.micro_steps,
-        config=settings.model_dump(mode="json"),
+        config=settings.plain(),
         config_hash=settings.config_hash(),
         **provenance(),
     )

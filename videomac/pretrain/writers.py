@@ -104,7 +104,7 @@ class WandbWriter(Writer):
             name=settings.run.name,
             id=f"{settings.run.name}-{settings.config_hash()}",
             resume="allow",
-            config=settings.model_dump(mode="json") | {"folder": folder.url},
+            config=settings.plain() | {"folder": folder.url},
         )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
