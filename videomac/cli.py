@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from videomac.config.base import Section, load, section_type
 from videomac.config.data import BuildShards, IndexShards, ShowShards, VerifyShards
@@ -24,6 +24,7 @@ from videomac.config.pretrain import Pretrain
 from videomac.config.secrets import hold_secrets
 from videomac.config.tune import Quickstart, Tune
 from videomac.errors import ConfigError, VideomacError
+from videomac.facts.names import unknown
 
 S = TypeVar("S", bound=Section)
 OVERRIDE = re.compile(r"^[A-Za-z_][\w.]*=")
@@ -157,8 +158,24 @@ def parse(command: Command[S], argv: Sequence[str]) -> S:
     return load(command.schema, config, overrides)
 
 
-def _parser(command: Command[Any]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """argparse's parser, whose mistakes are one line like any other, without the values of options."""
+
+    def __init__(self, command: Command[Any], **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._command = command
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `ConfigError` instead of leaving the process."""
+        option = next((word for word in message.split() if word.startswith("--")), None)
+        if "unrecognized" in message and option is not None:
+            message = unknown("option", option.partition("=")[0], [*self._command.options, "--help"])
+        raise ConfigError(f"{message}; usage: {self.usage}")
+
+
+def _parser(command: Command[Any]) -> _Parser:
+    parser = _Parser(
+        command,
         prog=f"videomac {command.name}",
         usage=f"videomac {command.usage}",
         description=f"{command.summary[0].upper()}{command.summary[1:]}.",
@@ -166,7 +183,9 @@ def _parser(command: Command[Any]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("words", nargs="*", help="CONFIG.yaml, overrides key=value, positional keys", metavar="WORD")
+    parser.add_argument(
+        "words", nargs="*", help="CONFIG.yaml, key=value, or the value of a positional key", metavar="WORD"
+    )
     for flag, overrides in command.options.items():
         help_text = "same as " + " ".join(overrides).replace("{}", "VALUE").replace("{text}", "VALUE")
         if takes_value(overrides):
@@ -184,6 +203,8 @@ def describe_keys(schema: type[Section], prefix: str = "") -> list[str]:
         if inner is not None and not isinstance(field.default, tuple):
             lines += describe_keys(inner, f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else f"default {field.default!r}"
+        default = "required" if field.is_required() else f"default {json.dumps(field.default)}"
         lines.append(f"  {prefix}{name} ({default}): {' '.join((field.description or '').split())}")
+        if (item := section_type(field.annotation)) is not None:
+            lines += describe_keys(item, f"{prefix}{name}.N.")
     return lines

@@ -1,7 +1,7 @@
 """Errors that a user can act on: each message says what, where, what was expected and what to do next.
 
 The command line prints the message of a `VideomacError` as one line and exits with its `exit_code`; any other
-exception is a bug of ours and keeps its traceback. Secrets in a message are masked when the error is made.
+exception is a bug and keeps its traceback. Secrets in a message are masked when the error is made.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class VideomacError(Exception):
     """Base of every error that a user can act on. Errors cross processes whole, as pickles of their own class."""
 
     exit_code = 1
+    """Exit code of the command that the error ends."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*(redacted(part) if isinstance(part, str) else part for part in arguments))
@@ -33,27 +34,27 @@ class ConfigError(VideomacError):
 
 
 class DataError(VideomacError):
-    """Shards, manifest, index or videos that cannot be used, or too many bad clips."""
+    """Shards, a manifest, an index or videos that cannot be used, or too many bad clips."""
 
 
 class StorageError(VideomacError):
-    """A file system or object store that refuses, lacks the object, or stayed faulty past all retries."""
+    """A file system or object store that refuses access, lacks a file, or keeps failing after all retries."""
 
 
 class MissingFileError(StorageError):
-    """A file or folder that does not exist; what the caller expected there is in the message."""
+    """A file or folder that does not exist; the message says what was expected there."""
 
 
 class DamagedFileError(StorageError):
-    """A file whose content stays different from its checksum or length past all retries."""
+    """A file whose content still differs from its checksum or length after all retries."""
 
 
 class CheckpointError(VideomacError):
-    """A checkpoint or weights file that is broken, of another model, or of another configuration."""
+    """A checkpoint or weights file that is damaged, or that belongs to a different model or configuration."""
 
 
 class ExportError(VideomacError):
-    """A network that cannot be exported in the asked form, or an export that is not equal to its source."""
+    """A network that cannot be exported in the format asked for, or an export that differs from its source."""
 
 
 class EvaluationError(VideomacError):
@@ -61,7 +62,7 @@ class EvaluationError(VideomacError):
 
 
 class TrainingError(VideomacError):
-    """Training that cannot go on: non-finite loss, too many bad rows, workers lost too often."""
+    """Training that cannot continue: a non-finite loss, too many bad rows, workers lost too often."""
 
 
 class ClusterError(VideomacError):

@@ -98,6 +98,36 @@ def test_a_word_too_many_is_refused_with_the_usage():
         parse(COMMANDS["build-shards"], ["a", "b", "c"])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "--preste", "crw"], "unknown option '--preste'; did you mean '--preset'? (known: --davis"),
+        (["evaluate", "--pre=hidden"], "unknown option '--pre'"),
+        (["evaluate", "--stage"], "argument --stage: expected one argument; usage: videomac evaluate [CONFIG.yaml]"),
+        (["quickstart", "--fresher"], "unknown option '--fresher'; did you mean '--fresh'?"),
+    ],
+)
+def test_a_wrong_option_is_one_line_without_its_value(words, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+
+    line = capsys.readouterr().err
+    assert left.value.code == 2
+    assert line.startswith(f"videomac {words[0]}: {message}")
+    assert line.count("\n") == 1
+    assert "hidden" not in line
+
+
+def test_help_lists_the_keys_of_each_candidate_and_defaults_as_yaml_has_them(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--help"])
+
+    shown = capsys.readouterr().out
+    assert "features.N.source (required)" in shown
+    assert "preset (default null)" in shown
+    assert "gpu (default false)" in shown
+
+
 def test_an_unknown_command_names_the_known_ones(capsys):
     assert cli.main(["pretain"]) == 2
     assert "unknown command 'pretain'; did you mean 'pretrain'? (known: quickstart" in capsys.readouterr().err

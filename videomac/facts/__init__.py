@@ -1,1 +1,1 @@
-"""What is known without torch: names and sizes of networks, protocols, tasks, the grid of cells, and what ships."""
+"""What is known without torch: networks, presets, tasks, the grid of cells, and what ships with videomac."""

@@ -1,7 +1,7 @@
-"""Named protocols of label propagation: each number carries the name and the hash of one of these.
+"""Named protocols of label propagation: every score carries the name and the hash of one of these.
 
-Protocols differ in input size, context, window, temperature and in how labels are resized, and each of these moves
-the score: numbers of two presets cannot be compared. Sources: `crw` is videowalk's `test.py` (Jabri et al. 2020),
+Presets differ in input size, context, window, temperature and in how labels are resized. Each of these changes the
+score, so scores under two presets cannot be compared. Sources: `crw` is videowalk's `test.py` (Jabri et al. 2020),
 `dino` is `eval_video_segmentation.py` of DINO (Caron et al. 2021), `vfs` is mmaction's VanillaTracker as VFS
 configures it (Xu & Wang 2021), with a square window, `cropmae` is CropMAE's copy of `crw` (Eymael et al. 2024).
 """
@@ -21,54 +21,64 @@ from videomac.facts.tasks import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """One protocol: how frames are resized, which context is looked at, and how labels go down and up."""
+    """One protocol: how frames are resized, which context is used, and how labels are down- and upsampled."""
 
     name: str
+    """Name in configurations and results."""
     size: Literal["native", "short_side", "fixed"]
-    """`short_side`: that side becomes `height`, the other keeps the ratio; `fixed`: `height` x `width`."""
+    """`native`: not resized; `short_side`: that side becomes `height`, the other keeps the ratio; `fixed`: `height` x
+    `width`."""
     height: int | None
+    """Pixels: the short side, or the height."""
     width: int | None
+    """Pixels, of `fixed`."""
     long_multiple: int
-    """`short_side`: the long side is floored to a multiple of this; 1: rounded."""
+    """`short_side`: the long side is rounded down to a multiple of this; 1: to the nearest pixel."""
     resize: Literal["bilinear", "bicubic"]
-    """Filter of the frames; `bicubic` is antialiased, `bilinear` is not (as OpenCV's)."""
+    """Filter that resizes frames; `bicubic` is antialiased, `bilinear` is not (as in OpenCV)."""
     context: int
-    """Recent frames n, beside frame 0."""
+    """Number n of recent frames, besides frame 0."""
     first_among_recent: Literal["padded", "once", "never"]
-    """`padded`: frame 0 fills up the recent frames that do not exist yet, every copy counts; `once`: it counts as
-    a recent frame while it is one of the last n; `never`: as the long-term frame only."""
+    """`padded`: frame 0 stands in for the recent frames that do not exist yet, and every copy counts; `once`: it counts
+    as a recent frame while it is one of the last n; `never`: it counts as the long-term frame only."""
     window: Literal["circle", "square"]
+    """`circle` keeps sites at a distance < radius, `square` those with |dy| and |dx| <= radius."""
     radius: int
-    """Feature cells: circle keeps distance < radius, square keeps |dy| and |dx| <= radius."""
+    """Radius of the window, in sites."""
     first_windowed: bool
-    """Whether frame 0, as the long-term frame, is looked at inside the window only."""
+    """Whether the window also restricts frame 0 as the long-term frame."""
     topk: int
+    """Affinities kept for each site."""
     ties: Literal["lowest", "all"]
-    """Equal affinities at the k-th place: the lowest (frame, site) is kept, or all are."""
+    """Of equal affinities at the k-th place, keep the lowest (frame, site), or all."""
     temperature: float
+    """Temperature of the softmax over the affinities kept."""
     labels_down: Literal["bilinear", "nearest"]
-    """One-hot labels by bilinear interpolation, or ids by PIL's nearest."""
+    """Downsample one-hot labels by bilinear interpolation, or ids by PIL's nearest neighbour."""
     labels_up: Literal["input", "native_minmax", "stride_minmax"]
-    """Bilinear to the input's size, argmax; bilinear to the native size, min-max per channel, argmax; bilinear by the
-    stride, min-max, argmax. Ids then go to the size they are scored at by nearest."""
+    """`input`: bilinear to the input's size, then argmax; `native_minmax`: bilinear to the native size, min-max per
+    channel, argmax; `stride_minmax`: bilinear by the stride, min-max, argmax. Ids are then resized to the size that is
+    scored by nearest neighbour."""
     scored_at: Literal["native", "input"]
-    """Size at which predictions meet the annotation; `input` resizes the annotation by nearest."""
+    """Size at which predictions are compared with annotations; `input` resizes annotations by nearest neighbour."""
     first_std: float | None = None
-    """Replaces the first channel's ImageNet std of 0.229 (DINO's code has 0.228)."""
+    """Replaces the ImageNet standard deviation of the first channel, 0.229 (DINO's code has 0.228)."""
     comparable: bool = True
+    """Whether scores can be compared with published ones."""
     note: str = ""
+    """What differs from the published protocol, for tables."""
 
     def hash(self) -> str:
-        """First 12 hex digits of the SHA-256 of every setting, name and note apart."""
+        """Return the first 12 hex digits of the SHA-256 of every setting, without name and note."""
         settings = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "note", "comparable")}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
-    def describe(self) -> dict:
-        """Name, hash and all settings as plain values, for results.json."""
+    def describe(self) -> dict[str, object]:
+        """Return name, hash and all settings as plain values, for results.json."""
         return {**dataclasses.asdict(self), "hash": self.hash()}
 
     def copies_of_first(self, t: int) -> int:
-        """How often frame 0 counts among the recent frames of frame `t`, beside its place as long-term frame."""
+        """Return how often frame 0 counts among the recent frames of frame `t`, besides being the long-term frame."""
         if self.first_among_recent == "padded":
             return max(0, self.context - t + 1)
         return int(self.first_among_recent == "once" and t <= self.context)
@@ -169,9 +179,9 @@ def find_preset(name: str) -> Preset:
 
 
 def resolve(preset: str | None, task: str, settings: Mapping[str, Any]) -> Preset:
-    """The preset of that name (none: the task's own, else `crw`) with the free settings put in.
+    """Return the preset of that name (None: the task's own, else `crw`), with departures from it.
 
-    Settings that depart from the preset change its hash, append `*` to its name and make it not comparable.
+    Values that differ from the preset's change its hash, append `*` to its name and make it not comparable.
 
     Raises:
         ConfigError: the preset is unknown.

@@ -1,4 +1,4 @@
-"""What a result was made with: commit, versions, machine. Stands in every checkpoint, export and result."""
+"""What a result was made with: commit, versions, machine. Every checkpoint, export and result holds it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("videomac", "torch", "timm", "ray", "av", "pyarrow", "numpy")
 
 @functools.cache
 def git_commit() -> str | None:
-    """Commit of the checkout that the code runs from (`+` for uncommitted changes); None for an installed wheel."""
+    """Return the commit of the checkout that runs (`+` for uncommitted changes); None for an installed wheel."""
     root = PACKAGE.parent
     if not (root / ".git").exists():
         return None
@@ -31,7 +31,7 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the packages that a result depends on; packages that are absent are left out."""
+    """Return the versions of the installed packages that a result depends on."""
     found = {}
     for name in PACKAGES:
         try:
@@ -50,6 +50,6 @@ class Provenance(TypedDict):
 
 
 def provenance() -> Provenance:
-    """Return what results of this process are made with."""
+    """Return what the results of this process are made with."""
     machine = f"{os.cpu_count()} x {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     return {"commit": git_commit(), "versions": versions(), "machine": machine}

@@ -1,4 +1,4 @@
-"""The tasks of an evaluation: names, headline scores and default protocols, without torch."""
+"""The tasks of an evaluation: names, scores and default presets, known without torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What is known of a task without reading any data."""
+    """What is known of a task without reading its data."""
 
     headline: str
-    """The score that ranks rows, draws bars and is compared with baselines; larger is better."""
+    """Score that ranks candidates, draws bars and is compared with baselines; larger is better."""
     scores: tuple[str, ...]
     """Every score that the task gives."""
     preset: str = "crw"
-    """The protocol used where none is named."""
+    """Preset that is used if none is named."""
 
 
 _MASK_SCORES = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
