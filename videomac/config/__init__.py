@@ -1,6 +1,6 @@
 """The configuration: what can be set, how it is read, and what is refused. Loads without torch and Ray."""
 
-from videomac.config.base import Section, differing_keys, filled, load, read_yaml, validate
+from videomac.config.base import Section, Tree, differing_keys, filled, load, read_yaml, validate
 from videomac.config.data import Augment, Bounds, BuildShards, Data, IndexShards, Shards, ShowShards, VerifyShards
 from videomac.config.evaluate import Candidate, Evaluate, LabelledData, Probe, Propagation
 from videomac.config.model import Encoder, Model
@@ -37,6 +37,7 @@ __all__ = [
     "ShowShards",
     "StorageOptions",
     "Train",
+    "Tree",
     "Tune",
     "VerifyShards",
     "Workers",

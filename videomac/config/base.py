@@ -25,6 +25,8 @@ from videomac.facts.shipped import locate
 from videomac.redaction import redacted
 
 S = TypeVar("S", bound="Section")
+Tree = dict[str, Any]
+"""A configuration as plain values by key, as YAML and JSON hold it; only `validate` knows what it ought to be."""
 
 
 class Section(pydantic.BaseModel):
@@ -43,11 +45,11 @@ class Section(pydantic.BaseModel):
     """Dotted keys below this section that it sets itself, whatever the file says: nobody checks the places there."""
 
     @classmethod
-    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+    def completed(cls, tree: Tree) -> Tree:
         """Hook: fill in plain values that follow from others, before the tree is checked."""
         return tree
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Tree:
         """Return the resolved values as plain JSON values, secrets masked: what files and logs may hold."""
         return self.model_dump(mode="json")
 
@@ -90,7 +92,7 @@ def load(schema: type[S], path: str | None = None, overrides: typing.Sequence[st
     return validate(schema, tree, origin=str(path) if path else "command line")
 
 
-def read_yaml(path: str) -> dict[str, Any]:
+def read_yaml(path: str) -> Tree:
     """Return a YAML file's mapping; `path` is looked up in the working folder, then among the shipped configs.
 
     Raises:
@@ -110,7 +112,7 @@ def read_yaml(path: str) -> dict[str, Any]:
     return tree
 
 
-def validate(schema: type[S], tree: dict[str, Any], origin: str) -> S:
+def validate(schema: type[S], tree: Tree, origin: str) -> S:
     """Check a tree of plain values against `schema`.
 
     Raises:
@@ -124,7 +126,7 @@ def validate(schema: type[S], tree: dict[str, Any], origin: str) -> S:
         raise ConfigError(f"{origin}: a value is not a plain YAML scalar, list or mapping ({error})") from error
 
 
-def filled(schema: type[Section], tree: dict[str, Any]) -> dict[str, Any]:
+def filled(schema: type[Section], tree: Tree) -> Tree:
     """Return the tree with the defaults of keys that it lacks: what an older version left out meant just that.
 
     Keys without a default stay absent, and so do those whose default is null: `differing_keys` takes them as equal.
@@ -140,7 +142,7 @@ def filled(schema: type[Section], tree: dict[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def differing_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differing_keys(old: Tree, new: Tree, prefix: str = "") -> list[str]:
     """Return a line `a.b: old -> new` for every leaf in which two resolved configurations (plain trees) differ."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
@@ -181,7 +183,7 @@ def _where(error: yaml.YAMLError) -> str:
     return f"{problem or 'a character that YAML does not allow'}{place}"
 
 
-def _assign(schema: type[Section], tree: dict[str, Any], dotted: str, value: Any) -> None:
+def _assign(schema: type[Section], tree: Tree, dotted: str, value: Any) -> None:
     """Put a value where a dotted key points; below a mapping with free keys, the rest of the key is one key."""
     names, section = dotted.split("."), schema
     for number, name in enumerate(names[:-1]):
@@ -200,7 +202,7 @@ def _json_value(value: Any) -> Any:
     return json.loads(json.dumps(value, default=lambda item: item.plain()))
 
 
-def _without_access(tree: dict[str, Any]) -> dict[str, Any]:
+def _without_access(tree: Tree) -> Tree:
     """How data is reached changes nothing that is computed: only the place of the options stays."""
     return {
         key: {} if key == "storage_options" else _without_access(value) if isinstance(value, dict) else value

@@ -140,7 +140,7 @@ def hold_secrets(section: S) -> S:
     Raises:
         ConfigError: an environment variable that the configuration names is not set.
     """
-    changed: dict[str, Any] = {}
+    changed: dict[str, Section] = {}
     for name, value in section:
         if isinstance(value, Section):
             held = value.held() if isinstance(value, StorageOptions) else hold_secrets(value)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import pydantic
 
-from videomac.config.base import Section
+from videomac.config.base import Section, Tree
 from videomac.config.data import BuildShards
 from videomac.config.evaluate import Evaluate
 from videomac.config.messages import BadValueError
@@ -68,7 +68,7 @@ class Tune(Section):
         return self.space | {"run.seed": [first + repeat for repeat in range(self.samples)]}
 
     @classmethod
-    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+    def completed(cls, tree: Tree) -> Tree:
         """Fill in the trials' run section, which follows from the sweep's name."""
         run = _section(_section(tree, "pretrain"), "run")
         run.setdefault("name", tree.get("name", ""))
@@ -158,7 +158,7 @@ class Quickstart(Section):
         return f"{self.pretrain.run.storage}/{self.pretrain.run.name}"
 
     @classmethod
-    def completed(cls, tree: dict[str, Any]) -> dict[str, Any]:
+    def completed(cls, tree: Tree) -> Tree:
         """Fill in where one stage's output is the next one's input, unless the configuration says otherwise."""
         pretrain, shards, evaluate = (_section(tree, key) for key in ("pretrain", "shards", "evaluate"))
         run = _section(pretrain, "run")
@@ -175,6 +175,6 @@ class Quickstart(Section):
         return self
 
 
-def _section(tree: Any, key: str) -> dict[str, Any]:
+def _section(tree: Any, key: str) -> Tree:
     section = tree.setdefault(key, {}) if isinstance(tree, dict) else {}
     return section if isinstance(section, dict) else {}

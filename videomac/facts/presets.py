@@ -73,7 +73,7 @@ class Preset:
         settings = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "note", "comparable")}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return name, hash and all settings as plain values, for results.json."""
         return {**dataclasses.asdict(self), "hash": self.hash()}
 
