@@ -22,6 +22,7 @@ from videomac import config
 from videomac.distributed import tune
 from videomac.errors import StorageError
 from videomac.pretrain import checkpoint
+from videomac.report.evaluation import write_evaluation_report
 from videomac.storage import copies, entries, lease
 from videomac.storage.checksums import sha256_of
 from videomac.storage.entries import Patience
@@ -125,6 +126,10 @@ def conclude_a_sweep(source: str = "", root: str | None = None) -> None:
     assert b"second" in copies.read_file(f"{place}/report.html")
 
 
+def report_an_evaluation(source: str, root: str) -> None:
+    write_evaluation_report(root)
+
+
 def evaluate_it(source: str, root: str) -> None:
     evaluate.main([source, f"out={root}", "data.root=unused"])
 
@@ -213,7 +218,7 @@ def test_a_command_that_is_refused_ends_in_one_line(proxy, monkeypatch, capsys, 
 
 
 @pytest.mark.parametrize(("trouble", "message"), TROUBLES, ids=lambda value: getattr(value, "__name__", ""))
-@pytest.mark.parametrize("command", [hold_the_lease, conclude_a_sweep])
+@pytest.mark.parametrize("command", [hold_the_lease, conclude_a_sweep, report_an_evaluation])
 def test_a_part_that_is_refused_is_one_error_of_one_line(proxy, monkeypatch, command, trouble, message):
     trouble(proxy, monkeypatch)
     with pytest.raises(StorageError, match=message) as error:

@@ -221,7 +221,8 @@ def _reason(error: BaseException, advice: Advice) -> str:
     if isinstance(error, FileNotFoundError):
         return either("does not exist; check bucket, prefix and AWS_ENDPOINT_URL", advice.missing)
     if isinstance(error, PermissionError):
-        return either("denied (403); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy", "")
+        keys = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"
+        return either(f"denied (403); check {keys}", advice.access)
     if isinstance(error, asyncio.TimeoutError):
         return either("no answer in time; check that the store is up and reachable", advice.slow)
     if isinstance(error, UNREACHABLE):

@@ -46,6 +46,11 @@ class RunFolder:
         """Replace the file by a copy of a local one."""
         self.storage.upload(name, str(local_path))
 
+    def append(self, name: str, content: bytes) -> None:
+        """Add to the end of a file. Only a folder with a `local` path can: an object store replaces whole objects."""
+        files = LocalFiles(self.url)
+        self.storage.persist(lambda: files.append(name, content), name)
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is fine."""
         self.storage.remove(name)
@@ -63,22 +68,23 @@ class JsonLines:
 
     def __init__(self, folder: RunFolder, name: str, silent: bool = False) -> None:
         self._folder, self._name, self._silent = folder, name, silent
-        self._local = LocalFiles(str(folder.local)) if folder.local else None
+        self._appends = folder.local is not None
         self._uploaded, self._lines = time.monotonic(), b""
         if silent:
             return
-        if self._local is None:
-            self._lines = folder.read(name) or b""
-        else:
-            self._end_last_line()
+        content = folder.read(name) or b""
+        if not self._appends:
+            self._lines = content
+        elif content and not content.endswith(b"\n"):
+            folder.append(name, b"\n")  # a killed writer left half a line: the next one must stand alone
 
     def write(self, line: Record) -> None:
         """Append one record."""
         if self._silent:
             return
         encoded = line.to_json() + b"\n"
-        if self._local is not None:
-            self._append(encoded)
+        if self._appends:
+            self._folder.append(self._name, encoded)
             return
         self._lines += encoded
         if time.monotonic() - self._uploaded > UPLOAD_EVERY_S:
@@ -86,17 +92,6 @@ class JsonLines:
 
     def flush(self) -> None:
         """Object stores: upload what was written."""
-        if self._local is None and self._lines:
+        if not self._appends and self._lines:
             self._folder.write(self._name, self._lines)
             self._uploaded = time.monotonic()
-
-    def _append(self, content: bytes) -> None:
-        local = self._local
-        assert local is not None
-        self._folder.storage.persist(lambda: local.append(self._name, content), self._name)
-
-    def _end_last_line(self) -> None:
-        """End the half line that a killed writer may have left, so that the next line stands alone."""
-        content = self._folder.read(self._name)
-        if content and not content.endswith(b"\n"):
-            self._append(b"\n")

@@ -48,7 +48,11 @@ REFUSED = botocore.exceptions.EndpointConnectionError(endpoint_url="http://store
             False,
             "does not exist; check bucket, prefix and AWS_ENDPOINT_URL, or make it (key)",
         ),
-        (translated(PermissionError, "ExpiredToken"), True, "the bucket's policy (ExpiredToken: the store's words)"),
+        (
+            translated(PermissionError, "ExpiredToken"),
+            True,
+            "the bucket's policy, or set options (ExpiredToken: the store's words)",
+        ),
         (NO_CREDENTIALS, False, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set options (Unable"),
         (REFUSED, True, "broke off; check AWS_ENDPOINT_URL, or set options (Could not connect"),
         (aiohttp.ClientPayloadError("cut"), True, "the server cannot be reached or broke off"),
