@@ -29,7 +29,11 @@ FAULTS: tuple[type[BaseException], ...] = (
     botocore.exceptions.ClientError,
 )
 """Everything that an attempt may raise; `except OSError` alone misses resets, truncation and missing credentials."""
-NO_CREDENTIALS = (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError)
+NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.ProfileNotFound,
+)
 FOR_GOOD = (
     FileNotFoundError,
     NotADirectoryError,
