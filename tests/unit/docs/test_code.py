@@ -20,8 +20,9 @@ from videomac.report import page as page_module
 
 LONG = ("docs/evaluation.md",)
 """Pages with a block that takes more than a few seconds."""
+SLOWLY = [pytest.mark.integration, pytest.mark.timeout(400)]
 BLOCKS = [
-    pytest.param(page, line, code, id=f"{page}:{line}", marks=[pytest.mark.integration] if page in LONG else [])
+    pytest.param(page, line, code, id=f"{page}:{line}", marks=SLOWLY if page in LONG else [])
     for page, line, code in blocks("python")
 ]
 
