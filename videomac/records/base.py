@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
+import types
+import typing
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
@@ -72,8 +73,16 @@ def field_table(record: type[Record]) -> str:
 
 
 def _type_text(annotation: Any) -> str:
-    text = (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    )
-    text = text.replace("typing.", "").replace("NoneType", "null").replace("None", "null")
-    return re.sub(r"\b(?:videomac|pydantic)\.[\w.]*\b(?=\w)", "", text)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type_text(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(_type_text, arguments))
+    if annotation in (None, types.NoneType):
+        return "null"
+    if annotation is ...:
+        return "..."
+    name = getattr(origin or annotation, "__name__", None)
+    if name is None or origin is typing.Literal:
+        return str(annotation).replace("typing.", "")
+    return f"{name}[{', '.join(map(_type_text, arguments))}]" if arguments else name

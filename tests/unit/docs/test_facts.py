@@ -6,37 +6,17 @@ A number that the code decides is followed by `<!-- value: DOTTED.NAME -->`; a t
 
 from __future__ import annotations
 
-import importlib
 import re
 from typing import Any
 
-import pydantic
 import pytest
 
 from tests.conftest import ROOT
-from tests.unit.docs.pages import PAGES, name_of
+from tests.unit.docs.pages import FIELDS, PAGES, name_of, resolve
 from videomac.records.base import field_table
 
 NUMBER = r"(?P<number>[0-9][0-9.,_]*(?:e-?[0-9]+)?)(?P<unit>(?: ?(?:%|[a-zA-Z]+))?)"
 VALUE = re.compile(rf"{NUMBER}\s*<!-- value: (?P<name>[\w.]+) -->")
-FIELDS = re.compile(r"<!-- fields: (?P<name>[\w.]+) -->\n(?P<table>.*?)\n<!-- end -->", flags=re.DOTALL)
-
-
-def resolve(dotted: str) -> Any:
-    """What a dotted name stands for: a module's attribute, an attribute of a class, or the default of a field."""
-    module, names = dotted, []
-    while True:
-        try:
-            value: Any = importlib.import_module(module)
-            break
-        except ModuleNotFoundError:
-            module, _, name = module.rpartition(".")
-            names.insert(0, name)
-            assert module, f"{dotted}: no module of that name"
-    for name in names:
-        is_field = isinstance(value, type) and issubclass(value, pydantic.BaseModel) and name in value.model_fields
-        value = value.model_fields[name].default if is_field else getattr(value, name)
-    return value
 
 
 def found(pattern: re.Pattern[str]) -> list[Any]:
@@ -60,7 +40,7 @@ def test_a_quoted_number_is_the_codes(match):
 def test_a_table_of_fields_is_the_records(match):
     expected = field_table(resolve(match["name"]))
 
-    assert match["table"].strip() == expected, f"replace the table by:\n{expected}"
+    assert match["table"].strip() == expected, "python tests/unit/docs/write_tables.py writes the tables of all pages"
 
 
 def test_every_marker_is_understood():
