@@ -43,4 +43,4 @@ def test_another_driver_takes_over_after_one_is_killed(sample_shards, ray_cluste
     assert all(line["loss"] in expected[line["step"]] for line in lines)
     assert_each_row_used_once(settings)
     assert pretrain(settings).was_finished
-    assert export_checkpoint(folder.url, str(tmp_path / "export"))["step"] == 16
+    assert export_checkpoint(folder.url, str(tmp_path / "export")).step == 16

@@ -109,7 +109,7 @@ def test_a_probe_during_training_is_logged_and_picks_the_best(ray_cluster, sampl
     assert best == {"name": max(sorted(scores), key=scores.__getitem__), "score": max(scores.values())}
     assert (folder / "best" / best["name"] / "files.json").is_file()
     card = export_checkpoint(f"{folder}/best", str(tmp_path / "export"))
-    assert f"step_{card['step']:07d}" == best["name"]
+    assert f"step_{card.step:07d}" == best["name"]
     page = Path(write_run_report(str(folder))).read_text()
     assert "probe/J&amp;F-Mean by step" in page or "probe/J&F-Mean by step" in page
 

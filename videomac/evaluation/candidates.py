@@ -15,8 +15,8 @@ from videomac import config
 from videomac.errors import EvaluationError, VideomacError
 from videomac.pretrain.export import export_checkpoint
 from videomac.propagation.extractors import Extractor
-from videomac.propagation.load import CARD, WEIGHTS, identify, load_extractor
-from videomac.records.card import Card
+from videomac.propagation.load import identify, load_extractor
+from videomac.records.card import CARD, WEIGHTS, Card
 from videomac.records.evaluation import FeatureIdentity
 from videomac.storage import copies
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from videomac.errors import CheckpointError
 from videomac.nn.networks.videomac_weights import from_published
 from videomac.pretrain import checkpoint
-from videomac.pretrain.export import local_checkpoint
+from videomac.pretrain.find_checkpoint import local_checkpoint
 from videomac.pretrain.model import MaskedAutoencoder
 from videomac.storage.copies import is_folder, local_copy
 from videomac.storage.entries import Advice

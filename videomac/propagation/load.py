@@ -20,11 +20,10 @@ from videomac.nn.networks.registry import build_encoder
 from videomac.propagation import raw
 from videomac.propagation.extractors import Extractor
 from videomac.propagation.stages import find_stage
-from videomac.records.card import Card
+from videomac.records.card import CARD, WEIGHTS, Card
 from videomac.records.evaluation import FeatureFacts, FeatureIdentity
 from videomac.storage.checksums import Sha256, sha256_of, sha256_of_file
 
-CARD, WEIGHTS = "card.json", "model.safetensors"
 HEADS = ("head.", "fc.", "classifier.")
 """Weights of classifiers, which a file may have and a network without a head does not take."""
 _ANY_SIZE = {

@@ -8,6 +8,9 @@ import pydantic
 
 from videomac.records.base import Record
 
+CARD, WEIGHTS = "card.json", "model.safetensors"
+"""The files of an export; the card is written last and marks the folder as one."""
+
 
 class Checked(Record, extra="ignore"):
     """How an export was checked: loaded as a user would, its features compared with the trained network's."""

@@ -8,7 +8,10 @@ import torch
 
 from videomac import config
 from videomac.data.batch import Batch
+from videomac.pretrain import checkpoint
+from videomac.pretrain.export import export_checkpoint
 from videomac.pretrain.setup import build_state, derive_extent
+from videomac.storage.copies import upload_folder
 
 SIZE = 64
 
@@ -53,3 +56,36 @@ def make_state(settings: config.Pretrain, world: int = 1):
 @pytest.fixture
 def settings() -> config.Pretrain:
     return make_settings()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A state whose weights are those of no other test."""
+    return make_state(make_settings(run__seed=3))
+
+
+@pytest.fixture(scope="module")
+def saved(trained, tmp_path_factory):
+    """Its checkpoint, in the folder of a run."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoints" / "step_0000000"
+    checkpoint.save(trained, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(saved, tmp_path_factory):
+    """Its export: the folder and the card."""
+    out = tmp_path_factory.mktemp("export")
+    return out, export_checkpoint(str(saved), str(out))
+
+
+@pytest.fixture
+def stored(saved, memory_store):
+    """The run in an object store, with a later checkpoint that is damaged and one that is half there."""
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000000")
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000005")
+    upload_folder(saved, "memory://bucket/run/checkpoints/step_0000009")
+    damaged = "memory://bucket/run/checkpoints/step_0000005/online.safetensors"
+    memory_store.objects[damaged] = memory_store.objects[damaged][:-1] + b"!"
+    del memory_store.objects["memory://bucket/run/checkpoints/step_0000009/files.json"]
+    return memory_store
