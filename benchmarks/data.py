@@ -37,7 +37,7 @@ from videomac.data.manifest import load_manifest, open_storage
 from videomac.data.pairs import Slot, cells_and_seed, make_pairs
 from videomac.data.plan import Plan, read_plan
 from videomac.data.recipe import Recipe, recipe_of
-from videomac.data.sample import Sample
+from videomac.records.shards import Sample
 from videomac.data.spans import micro_steps
 from videomac.distributed.data.decoding import Decoding
 from videomac.distributed.data.stream import BatchStream

@@ -12,7 +12,7 @@ from videomac.data.index import NAME, Index
 from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
 from videomac.data.recipe import Recipe
 from videomac.data.row_maker import DECODER
-from videomac.data.sample import SAMPLE_COLUMNS, Sample
+from videomac.records.shards import SAMPLE_COLUMNS, Sample
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import bounded_map, connected, task

@@ -96,7 +96,7 @@ def test_manifest_and_index_give_the_same_rows(old, expected):
 
 
 def test_a_checkpoint_goes_on_with_the_same_losses(old, expected):
-    from videomac.data.clip import decoder_version
+    from videomac.data.open_clip import decoder_version
     from videomac.data.plan import read_plan
 
     settings = config.load(config.Pretrain, f"{INTERRUPTED}/config.yaml", ["data.allow_decoder_change=true"])

@@ -15,8 +15,8 @@ from tests.unit.data.material import pretrain_settings, recipe_for, write_index,
 from videomac.data.in_process import iterate
 from videomac.data.plan import read_plan
 from videomac.data.reader import Reader
-from videomac.data.sample import Sample
 from videomac.errors import StorageError
+from videomac.records.shards import Sample
 from videomac.storage.entries import Damaged, Patience
 from videomac.storage.storage import Storage
 

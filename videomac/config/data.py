@@ -23,6 +23,12 @@ class Bounds(Section):
     """Bytes of one sample in the shard."""
     decode_timeout_s: float = pydantic.Field(default=20.0, gt=0)
     """CPU time for all pairs of one opened clip, in seconds; the limit on elapsed time is ten times as long."""
+    max_memory_mb: int = pydantic.Field(default=4096, ge=256)
+    """Memory (address space) that a decoding process may take for clips, beyond its libraries, in MiB. A clip of 1 GiB
+    is in memory two to three times while it is decoded."""
+    max_file_mb: int = pydantic.Field(default=2048, ge=64)
+    """Largest file that a decoding process may write, in MiB: a cut or re-encoded segment, or the pixels of one
+    answer."""
 
 
 class Augment(Section):

@@ -15,10 +15,13 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from videomac.config import Data
-from videomac.data import augment, clip, draws
+from videomac.data import augment, draws
+from videomac.data.clip import Clip
+from videomac.data.open_clip import open_clip
 from videomac.data.recipe import Recipe
-from videomac.data.sample import Sample
 from videomac.data.status import BadClip, Code
+from videomac.records.decoding import Slot
+from videomac.records.shards import Sample
 from videomac.storage.entries import Content
 
 ATTEMPTS = 8
@@ -27,15 +30,6 @@ PAPER_FPS = 6.0
 """The published data: neighbouring frames of footage sampled at 6 fps."""
 TIME_SLACK_S = 1e-6
 """Times are sums of floating-point numbers: a frame this little after t counts as shown at t."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Slot:
-    """One pair to be taken from a clip: slot `index` of `count` in this epoch."""
-
-    epoch: int
-    index: int
-    count: int
 
 
 @dataclasses.dataclass
@@ -67,7 +61,7 @@ def make_pairs(recipe: Recipe, sample: Sample, content: Content, slots: Sequence
     pairs = Pairs.bad(len(slots), recipe.image_size, Code.NO_PAIR)
     start = time.perf_counter()
     try:
-        opened = clip.open_clip(content, sample.kind, sample.fps, recipe.decoder, recipe.bounds)
+        opened = open_clip(content, sample.kind, sample.fps, recipe.decoder, recipe.bounds)
         try:
             _fill(recipe, sample, opened, slots, pairs)
         finally:
@@ -78,7 +72,7 @@ def make_pairs(recipe: Recipe, sample: Sample, content: Content, slots: Sequence
     return pairs
 
 
-def _fill(recipe: Recipe, sample: Sample, opened: clip.Clip, slots: Sequence[Slot], pairs: Pairs) -> None:
+def _fill(recipe: Recipe, sample: Sample, opened: Clip, slots: Sequence[Slot], pairs: Pairs) -> None:
     """Decode each wanted frame once, in ascending order, and write it wherever it is wanted."""
     wanted: dict[int, list[tuple[int, int]]] = {}
     for place, slot in enumerate(slots):

@@ -22,8 +22,8 @@ from videomac.data import draws
 from videomac.data.index import Index
 from videomac.data.manifest import Manifest, open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
-from videomac.data.sample import SAMPLE_COLUMNS, Sample
 from videomac.errors import DataError
+from videomac.records.shards import SAMPLE_COLUMNS, Sample
 from videomac.storage.entries import Patience
 from videomac.storage.storage import Storage
 

@@ -5,8 +5,9 @@ One decoding thread: frame threads inside a decoder gained nothing over more act
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -19,24 +20,27 @@ from videomac.data.status import BadClip, Code
 
 av.logging.set_level(av.logging.FATAL)  # broken clips are counted by us; FFmpeg would print a line per packet
 
-# A "video" may be a playlist that names other files or addresses: nothing but the bytes at hand is ever opened.
-OPEN_OPTIONS = {"protocol_whitelist": "none"}
-BROKEN = (av.error.FFmpegError, ValueError, EOFError)
+BROKEN = (av.error.FFmpegError, ValueError, OSError)
+"""What FFmpeg and PyAV raise for bytes that are not a video that they can decode."""
+
+
+def open_container(file: BinaryIO) -> Any:
+    """Open a video file for reading. It may be a playlist that names others: nothing but this file is ever opened."""
+    return av.open(file, options={"protocol_whitelist": "none"})
 
 
 class PyavClip:
-    """An opened video (see `clip.Clip`); `file` is a binary file or the path of one."""
+    """An opened video (see `clip.Clip`): a binary file, or the path of one."""
 
-    def __init__(self, file: Any, bounds: Bounds) -> None:
+    def __init__(self, file: BinaryIO | str, bounds: Bounds) -> None:
         self._bounds = bounds
-        try:
-            self._container: Any = av.open(file, options=OPEN_OPTIONS if not isinstance(file, str) else {})
+        with _broken_is_bad():
+            self._file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115 - open as long as the clip
+            self._container: Any = open_container(self._file)
             if not self._container.streams.video:
                 raise BadClip(Code.BROKEN, "no video stream")
             self._stream = self._container.streams.video[0]
             self._begin()
-        except BROKEN as error:
-            raise BadClip(Code.BROKEN, _first_line(error)) from error
 
     def _begin(self) -> None:
         stream, context = self._stream, self._stream.codec_context
@@ -69,11 +73,9 @@ class PyavClip:
     def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
         """See `clip.Clip`."""
         for number in numbers:
-            try:
+            with _broken_is_bad(f"frame {number}: "):
                 frame = self._frame(number)
                 picture = frame.to_ndarray(format="rgb24", threads=1)  # by default it starts threads for every frame
-            except BROKEN as error:
-                raise BadClip(Code.BROKEN, f"frame {number}: {_first_line(error)}") from error
             yield number, np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
     def _frame(self, number: int) -> av.VideoFrame:
@@ -129,7 +131,16 @@ class PyavClip:
     def close(self) -> None:
         """See `clip.Clip`."""
         self._container.close()
+        self._file.close()
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+@contextlib.contextmanager
+def _broken_is_bad(place: str = "") -> Iterator[None]:
+    """Turn what FFmpeg raises into `BadClip`; running out of memory says nothing of the bytes and passes."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except BROKEN as error:
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BadClip(Code.BROKEN, f"{place}{first_line}") from error

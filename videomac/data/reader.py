@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from videomac.data.sample import Sample
+from videomac.records.shards import Sample
 from videomac.storage.checksums import check_sha256
 from videomac.storage.entries import PIECE_BYTES
 from videomac.storage.storage import Storage

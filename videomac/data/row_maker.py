@@ -6,27 +6,27 @@ strings, `stats` int64 (b, len(STATS)): sums of this batch in row 0, zeros below
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from videomac.data import clip
+from videomac.data.decode_worker import DECODER
+from videomac.data.open_clip import decoder_version
 from videomac.data.pairs import cells_and_seed, make_pairs
 from videomac.data.plan import Opening, OpenPlan, Plan
 from videomac.data.reader import Reader
 from videomac.data.recipe import Recipe
-from videomac.data.sample import Sample
 from videomac.data.spans import Span
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Child
+from videomac.records.decoding import PairsAnswer, PairsRequest
+from videomac.records.shards import Sample
 from videomac.storage.entries import Content
 
 STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "resize_us", "ship_us")
 """Clips opened, bytes of them, requests and retries of the storage; microseconds waited for bytes, spent decoding,
 resizing, and between the processes."""
-DECODER = "videomac.data.decode_worker:decoder"
 
 Columns = dict[str, np.ndarray]
 
@@ -43,12 +43,12 @@ class RowMaker:
         isolated: bool = True,
         target: str = DECODER,
     ) -> None:
-        clip.decoder_version(recipe.decoder)  # before any row: a missing library must not look like bad clips
+        decoder_version(recipe.decoder)  # before any row: a missing library must not look like bad clips
         self._plan, self._recipe = OpenPlan(plan), recipe
         self.storage = self._plan.storage
         self._verdicts = {key: Code(code) for key, code in (verdicts or {}).items()}
         self._reader = Reader(self.storage, plan.data.read_ahead_mb << 20)
-        self._child = Child(target, recipe.to_plain()) if isolated else None
+        self._child = Child(target, recipe.to_json(), recipe.bounds) if isolated else None
 
     def batches(self, spans: Sequence[Span]) -> Iterator[Columns]:
         """The columns of each span.
@@ -137,15 +137,14 @@ class RowMaker:
             pairs = make_pairs(self._recipe, sample, content, slots)
             frames_n2hw3[:] = pairs.frames_n2hw3
             return pairs.code_n, pairs.decode_s, pairs.resize_s
-        header = {"key": sample.key, "sample": sample._asdict(), "slots": [dataclasses.astuple(slot) for slot in slots]}
-        bound_s, pixels = self._recipe.bounds.decode_timeout_s, frames_n2hw3.data.cast("B")
+        request, pixels = PairsRequest(sample=sample, slots=tuple(slots)), frames_n2hw3.data.cast("B")
         try:
-            answer, _ = self._child.call(header, content, bound_s, into=pixels)
+            answer, _ = self._child.call(request, PairsAnswer, content, into=pixels, what=sample.key)
         except BadClip as bad:
             frames_n2hw3[:] = 0  # the child may have died in mid-answer
             self._verdicts[sample.key] = bad.code
             return bad.code, 0.0, 0.0
-        return np.array(answer["codes"], np.int64), answer["decode_s"], answer["resize_s"]
+        return np.array(answer.codes, np.int64), answer.decode_s, answer.resize_s
 
     def close(self) -> None:
         """Ends the child process."""

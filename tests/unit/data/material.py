@@ -14,6 +14,7 @@ from videomac import config
 from videomac.data import index
 from videomac.data.manifest import Manifest, Shard
 from videomac.data.recipe import Recipe, recipe_of
+from videomac.records.shards import ShardRecord
 from videomac.storage.storage import Storage
 
 LEVEL = 5
@@ -91,17 +92,18 @@ def write_index(folder: Path, shards: Sequence[Sequence[dict[str, Any]]]) -> str
 
 def write_shards(folder: Path, videos: Sequence[Path], per_shard: int = 2, val: Sequence[str] = ()) -> str:
     """Real shards of these videos, without Ray; those named in `val` are held out. Returns the manifest's path."""
-    from shards.build import write_manifest
     from shards.chunk import make_chunk
+    from shards.finish import write_manifest
     from shards.sources import find_sources
 
     settings = build_settings(source=str(videos[0].parent), out=str(folder), shard_mb=1000.0, min_duration_s=0.0)
-    sources = [source for source in find_sources(settings) if source.files[0].name in {v.name for v in videos}]
-    records: list[dict[str, Any]] = []
+    names = {video.name for video in videos}
+    sources = [source for source in find_sources(settings.source, {}, None) if source.files[0].name in names]
+    shards: list[ShardRecord] = []
     for number, first in enumerate(range(0, len(sources), per_shard)):
         part = sources[first : first + per_shard]
-        records += make_chunk(number, part, _splits(part, val), settings, {})["shards"]
-    write_manifest(Storage(str(folder)), records, [], {}, {})
+        shards += make_chunk(number, part, _splits(part, val), settings, {}).record.shards
+    write_manifest(Storage(str(folder)), shards)
     return str(folder / "manifest.json")
 
 

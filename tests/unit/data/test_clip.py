@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.unit.data.material import number_of, write_video
 from videomac.config import Bounds
-from videomac.data import clip
+from videomac.data.open_clip import decoder_version, open_clip
 from videomac.data.status import BadClip, Code
 from videomac.errors import DataError
 
@@ -16,7 +16,7 @@ BOUNDS = Bounds()
 
 
 def opened(content, decoder="pyav", bounds=BOUNDS):
-    return clip.open_clip(content, "video", 0.0, decoder, bounds)
+    return open_clip(content, "video", 0.0, decoder, bounds)
 
 
 @pytest.mark.parametrize("b_frames", [0, 2])
@@ -116,17 +116,17 @@ def frames_tar(pictures, suffix="png"):
 
 def test_frames_of_a_folder_come_unchanged_and_in_time():
     pictures = np.random.default_rng(0).integers(0, 255, (5, 20, 30, 3), np.uint8)
-    one = clip.open_clip(frames_tar(pictures), "frames", 6.0, "pyav", BOUNDS)
+    one = open_clip(frames_tar(pictures), "frames", 6.0, "pyav", BOUNDS)
     assert one.times_s == pytest.approx(np.arange(5) / 6)
     assert all((picture == pictures[n]).all() for n, picture in one.pictures([1, 4]))
     with pytest.raises(BadClip):
-        list(clip.open_clip(frames_tar(pictures), "frames", 6.0, "pyav", Bounds(max_pixels=20)).pictures([0]))
+        list(open_clip(frames_tar(pictures), "frames", 6.0, "pyav", Bounds(max_pixels=20)).pictures([0]))
     with pytest.raises(BadClip):
-        clip.open_clip(b"rubbish" * 200, "frames", 6.0, "pyav", BOUNDS)
+        open_clip(b"rubbish" * 200, "frames", 6.0, "pyav", BOUNDS)
 
 
 def test_a_decoder_that_is_not_there_stops_everything(monkeypatch):
-    assert clip.decoder_version("pyav") == f"pyav {av.__version__}"
+    assert decoder_version("pyav") == f"pyav {av.__version__}"
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(DataError, match=r"data\.decoder=pyav: cannot be imported .*pip install av"):
-        clip.decoder_version("pyav")
+        decoder_version("pyav")

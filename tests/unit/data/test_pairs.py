@@ -6,8 +6,8 @@ from tests.unit.data.material import number_of, pretrain_settings, recipe_for
 from videomac.config import Augment
 from videomac.data import augment, draws, pairs
 from videomac.data.pairs import Slot, draw_frames, make_pairs
-from videomac.data.sample import Sample
 from videomac.data.status import Code
+from videomac.records.shards import Sample
 
 
 def recipe(**dotted):

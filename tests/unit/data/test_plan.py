@@ -7,8 +7,8 @@ import pytest
 from tests.unit.data.material import index_row, pretrain_settings, write_index
 from videomac.data.pairs import Slot
 from videomac.data.plan import OpenPlan, read_plan
-from videomac.data.sample import Sample
 from videomac.errors import DataError, StorageError
+from videomac.records.shards import Sample
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 
 from videomac.data.manifest import open_storage
 from videomac.data.reader import GAP_BYTES, Reader, requests_for
-from videomac.data.sample import Sample
 from videomac.errors import StorageError
+from videomac.records.shards import Sample
 from videomac.storage.entries import PIECE_BYTES
 from videomac.storage.storage import Storage
 

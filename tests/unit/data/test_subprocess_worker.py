@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import threading
@@ -5,42 +6,47 @@ import time
 
 import pytest
 
+from tests.unit.data.handlers import Did, Wish
+from videomac.config import Bounds
+from videomac.data import process_limits
 from videomac.data.status import BadClip, Code
-from videomac.data.subprocess_worker import Child
+from videomac.data.subprocess_worker import PASSED_ON, Child
 from videomac.errors import DataError
 
 pytestmark = pytest.mark.integration
 
 TARGET = "tests.unit.data.handlers:misbehaving"
+BOUNDS = Bounds(decode_timeout_s=5.0, max_memory_mb=256, max_file_mb=64)
+DONE, PASSED_OVER = (Did(), b"12345"), (Did(done=False), b"12345")
 
 
 @pytest.fixture(scope="module")
 def child():
-    one = Child(TARGET, {})
+    one = Child(TARGET, b"", BOUNDS)
     yield one
     one.close()
 
 
-def ask(child, what, cpu_s=5.0, **header):
-    return child.call({"do": what, "key": "k", **header}, b"12345", cpu_s)
+def ask(child, what, cpu_s=None, content=b"12345", **wish):
+    return child.call(Wish(do=what, **wish), Did, content, cpu_s, what="k")
 
 
 def test_bytes_come_back_and_the_process_stays(child):
-    assert ask(child, "nothing") == ({"done": True}, b"12345")
-    pid = child.pid
+    assert ask(child, "nothing") == DONE
+    process = child._process
     big = os.urandom(3 << 20)
-    assert child.call({"do": "nothing"}, big, 5.0)[1] == big
-    assert child.pid == pid
+    assert ask(child, "nothing", content=big)[1] == big
+    assert child._process is process
 
 
 def test_answers_are_received_where_they_are_wanted_and_memory_is_given_back(child):
     target = bytearray(5)
-    assert child.call({"do": "nothing", "key": "k"}, b"12345", 5.0, into=memoryview(target))[0] == {"done": True}
+    assert child.call(Wish(), Did, b"12345", into=memoryview(target))[0] == Did()
     assert target == b"12345"
     big = os.urandom(40 << 20)
-    assert child.call({"do": "nothing", "key": "k"}, big, 5.0)[1] == big
+    assert ask(child, "nothing", content=big)[1] == big
     assert os.fstat(child._memory.descriptor).st_size == 40 << 20
-    assert child.call({"do": "nothing", "key": "k"}, b"", 5.0)[1] == b""
+    assert ask(child, "nothing", content=b"")[1] == b""
     assert os.fstat(child._memory.descriptor).st_size == 4 << 20
 
 
@@ -49,7 +55,7 @@ def test_a_process_that_fails_of_itself_twice_is_the_clips_fault(child, what, tm
     with pytest.raises(BadClip) as bad:
         ask(child, what)
     assert bad.value.code is Code.CRASH
-    assert ask(child, what, once=str(tmp_path / "once")) == ({"done": False}, b"12345"), "once is bad luck"
+    assert ask(child, what, once=str(tmp_path / "once")) == PASSED_OVER, "once is bad luck"
 
 
 @pytest.mark.parametrize("what", ["spin", "sleep"])
@@ -63,10 +69,10 @@ def test_time_is_bounded_by_cpu_and_by_the_clock(child, what):
 
 def test_a_kill_from_outside_is_never_the_clips_fault(child, tmp_path, monkeypatch):
     monkeypatch.setattr("videomac.data.subprocess_worker.KILLS_BEFORE_GIVING_UP", 3)
-    assert ask(child, "kill", once=str(tmp_path / "once")) == ({"done": False}, b"12345")
+    assert ask(child, "kill", once=str(tmp_path / "once")) == PASSED_OVER
     with pytest.raises(DataError, match=r"killed 3 times on k \(SIGKILL\): out of memory\?"):
         ask(child, "kill")
-    assert ask(child, "nothing")[0] == {"done": True}
+    assert ask(child, "nothing") == DONE
 
 
 def test_a_kill_in_mid_request_is_answered_by_the_next_process(child, tmp_path):
@@ -75,11 +81,11 @@ def test_a_kill_in_mid_request_is_answered_by_the_next_process(child, tmp_path):
     def kill_when_busy():
         while not marker.exists():
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
+        os.kill(child._process.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_when_busy)
     killer.start()
-    assert ask(child, "sleep", once=str(marker)) == ({"done": False}, b"12345")
+    assert ask(child, "sleep", once=str(marker)) == PASSED_OVER
     killer.join()
 
 
@@ -88,13 +94,75 @@ def test_our_own_mistakes_are_raised_not_counted(child):
         ask(child, "raise")
 
 
+def test_a_handler_may_refuse_a_clip_and_goes_on(child):
+    ask(child, "nothing")
+    process = child._process
+    with pytest.raises(BadClip, match="broken: not a video") as bad:
+        ask(child, "refuse")
+    assert bad.value.code is Code.BROKEN
+    assert ask(child, "nothing") == DONE
+    assert child._process is process
+
+
+def test_the_child_knows_no_credentials(child, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "WANDB_API_KEY", "HOME"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("LC_CTYPE", "C.UTF-8")
+    child.close()
+
+    found = json.loads(ask(child, "environment")[0].told)
+
+    assert set(found) <= {*PASSED_ON, "PYTHONPATH", "OMP_NUM_THREADS"}
+    assert found["LC_CTYPE"] == "C.UTF-8"
+    assert "secret" not in found.values()
+
+
+def test_the_child_has_a_session_of_its_own_and_leaves_no_core_dumps(child):
+    assert ask(child, "session")[0].told == "True"
+    assert ask(child, "core")[0].told == "(0, 0)"
+
+
+def test_memory_is_bounded_for_each_clip(child, tmp_path):
+    assert ask(child, "allocate", size_mb=150) == DONE
+    with pytest.raises(BadClip, match=r"too_much_memory: beyond bounds\.max_memory_mb") as bad:
+        ask(child, "allocate", size_mb=400)
+    assert bad.value.code is Code.TOO_MUCH_MEMORY
+    assert ask(child, "allocate", size_mb=400, once=str(tmp_path / "once")) == PASSED_OVER, "once may be bad luck"
+    assert ask(child, "nothing") == DONE
+
+
+def test_a_file_is_bounded(child):
+    assert ask(child, "write", size_mb=60) == DONE
+    with pytest.raises(BadClip, match=r"too_many_bytes: writes a file beyond bounds\.max_file_mb") as bad:
+        ask(child, "write", size_mb=70)
+    assert bad.value.code is Code.TOO_MANY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("overcommit", "committed_kb", "short"),
+    [("2", 3_900_000, True), ("2", 1_000_000, False), ("0", 3_900_000, False), (None, 0, False)],
+)
+def test_memory_that_the_machine_lacks_is_not_the_clips_fault(monkeypatch, tmp_path, overcommit, committed_kb, short):
+    """With 1 GiB allowed to the process, and 4 GB that the machine may hand out in all."""
+    (tmp_path / "sys/vm").mkdir(parents=True)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/statm").write_text("1000 500 1 1 1 1 1")
+    (tmp_path / "meminfo").write_text(f"CommitLimit: 4000000 kB\nCommitted_AS: {committed_kb} kB\n")
+    if overcommit:
+        (tmp_path / "sys/vm/overcommit_memory").write_text(f"{overcommit}\n")
+    monkeypatch.setattr(process_limits, "PROC", tmp_path)
+    monkeypatch.setattr(process_limits.resource, "getrlimit", lambda _: (1 << 30, 1 << 30))
+
+    assert process_limits.is_machine_short() is short
+
+
 def test_a_child_that_cannot_start_says_so():
     with pytest.raises(DataError, match=r"decoding process does not start: .*no_such"):
-        Child("tests.unit.data.no_such:handler", {}).call({}, b"", 1.0)
+        Child("tests.unit.data.no_such:handler", b"", BOUNDS).call(Wish(), Did)
 
 
 def test_the_child_ends_with_its_parents_end():
-    one = Child(TARGET, {})
+    one = Child(TARGET, b"", BOUNDS)
     ask(one, "nothing")
     process = one._process
     one._socket.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from videomac.config import Bounds
-from videomac.data.clip import open_clip
+from videomac.data.open_clip import open_clip
 from videomac.data.status import BadClip
 
 pytest.importorskip("torchcodec", reason="needs the extra `torchcodec` and FFmpeg's libraries", exc_type=ImportError)

@@ -9,7 +9,7 @@ import os
 import ray.train
 
 from videomac.config import Pretrain, check_inputs
-from videomac.data.clip import decoder_version
+from videomac.data.open_clip import decoder_version
 from videomac.data.plan import Plan, read_plan
 from videomac.distributed.cluster import connected
 from videomac.distributed.train import checkpoint_list, failures, screen, starting
