@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
 import os
 import tarfile
-from typing import Any
+from collections.abc import Sequence
+from typing import IO
 
-from videomac.storage.checksums import sha256_of_range
+from videomac.records.shards import SampleFacts, sorted_json
+from videomac.storage.checksums import Sha256
 from videomac.storage.storage import Storage
 
-BLOCK = tarfile.BLOCKSIZE
+MODE = 0o644
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,56 +25,75 @@ class Place:
 
 
 class ShardWriter:
-    """Writes samples to a local tar: old-style headers of one block, no clock, no user."""
+    """Writes samples to a local tar by `webdataset.TarWriter`, with no clock and no user in its headers."""
 
     def __init__(self, path: str) -> None:
+        from webdataset.writer import TarWriter  # here: it imports torch, and most processes write no tar
+
         self.path = path
-        self._file = open(path, "wb+")  # noqa: SIM115 - open as long as the writer is
-        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - the same
+        self._file = open(path, "wb")  # noqa: SIM115 - open as long as the writer is
+        self._writer = TarWriter(self._file, user="", group="", mode=MODE, mtime=0, encoder=False)
+        self._tar: tarfile.TarFile = self._writer.tarstream
 
     @property
     def size(self) -> int:
         """Bytes so far."""
         return self._tar.offset
 
-    def add(self, key: str, files: list[str], kind: str, about: dict[str, Any]) -> Place:
-        """Appends a sample: `KEY.EXT` or `KEY.NNNNNN.EXT`, then `KEY.json` with `about` and the place's sha256."""
-        start = self._tar.offset
+    def add(self, key: str, files: Sequence[str], facts: SampleFacts) -> Place:
+        """Append a sample: `KEY.EXT` or `KEY.NNNNNN.EXT`, then `KEY.json` with `facts` and the place's sha256.
+
+        Media go through the writer's tar stream, a piece at a time: its `write` would hold a clip in memory twice.
+        """
+        is_video, digest, start, padding = facts.kind == "video", Sha256(), self._tar.offset, 0
         for number, path in enumerate(files):
             suffix = os.path.splitext(path)[1].lower()
-            info = tarfile.TarInfo(f"{key}.{number:06d}{suffix}" if kind == "frames" else f"{key}{suffix}")
-            info.size = os.path.getsize(path)
+            info = tarfile.TarInfo(f"{key}{suffix}" if is_video else f"{key}.{number:06d}{suffix}")
+            info.size, info.mode = os.path.getsize(path), MODE
+            header = info.tobuf(self._tar.format, self._tar.encoding or "utf-8", self._tar.errors or "strict")
+            if is_video:
+                start += len(header)
+            else:
+                digest.add(bytes(padding) + header)
             with open(path, "rb") as content:
-                self._tar.addfile(info, content)
-        padding = -os.path.getsize(files[-1]) % BLOCK
-        begin, end = start if kind == "frames" else start + BLOCK, self._tar.offset - padding
-        self._file.flush()
-        place = Place(begin, end - begin, sha256_of_range(self.path, begin, end))
-        text = json.dumps({**about, "sha256": place.sha256}, sort_keys=True).encode()
-        info = tarfile.TarInfo(f"{key}.json")
-        info.size = len(text)
-        self._tar.addfile(info, io.BytesIO(text))
+                self._tar.addfile(info, _Hashed(content, digest))
+            padding = -info.size % tarfile.BLOCKSIZE
+        place = Place(start, self._tar.offset - padding - start, digest.hex)
+        text = sorted_json(facts.model_copy(update={"sha256": place.sha256}))
+        self._writer.write({"__key__": key, "json": text})
         return place
 
     def close(self) -> None:
-        """Ends the tar."""
-        self._tar.close()
+        """End the tar."""
+        self._writer.close()
         self._file.close()
 
 
-def member_names(path: str) -> list[str]:
-    """What is wrong with a tar's structure: names that leave the folder they would be unpacked to, a cut."""
+class _Hashed:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: IO[bytes], digest: Sha256) -> None:
+        self._file, self._digest = file, digest
+
+    def read(self, size: int = -1, /) -> bytes:
+        piece = self._file.read(size)
+        self._digest.add(piece)
+        return piece
+
+
+def tar_problems(path: str) -> list[str]:
+    """Return what is wrong with a tar: it is cut, or members would be unpacked outside their folder."""
     try:
         with tarfile.open(path, "r:") as tar:
             names = [member.name for member in tar]
     except tarfile.TarError as error:
-        return [f"{os.path.basename(path)}: no readable tar ({error})"]
+        return [f"{os.path.basename(path)}: not a readable tar ({error})"]
     odd = [name for name in names if name.startswith("/") or ".." in name.split("/") or "\\" in name]
     return [f"member name {name!r} leaves its folder" for name in odd]
 
 
 def fetched(storage: Storage, name: str, folder: str) -> str:
-    """A shard as a local file: itself, or a copy in `folder`."""
+    """Return the path of a shard as a local file: itself, or a copy in `folder`."""
     here = storage.local_path(name)
     if here is not None:
         return here
