@@ -30,19 +30,20 @@ from rich.console import Console
 from rich.table import Table
 from synthetic import plan_probe, synthetic_index
 
-from shards.build import build_shards, write_manifest
+from shards.build import build_shards
+from shards.finish import write_manifest
 from videomac import config
 from videomac.data import index
 from videomac.data.manifest import load_manifest, open_storage
 from videomac.data.pairs import Slot, cells_and_seed, make_pairs
 from videomac.data.plan import Plan, read_plan
 from videomac.data.recipe import Recipe, recipe_of
-from videomac.records.shards import Sample
 from videomac.data.spans import micro_steps
 from videomac.distributed.data.decoding import Decoding
 from videomac.distributed.data.stream import BatchStream
 from videomac.facts.provenance import provenance
 from videomac.facts.shipped import SAMPLES
+from videomac.records.shards import IndexRow, Sample, ShardRecord
 from videomac.storage.storage import Storage
 
 PROCESSES = 2
@@ -207,9 +208,9 @@ def many_times(manifest: str, folder: str, times: int) -> str:
             name = f"copy{copy:03d}-{shard.name}"
             os.link(f"{source}/{shard.name}", f"{folder}/{name}")
             rows = opened.shard_rows(number, index.SCHEMA.names).to_pylist()
-            rows = [{**row, "key": f"{row['key']}-{copy}", "shard": name} for row in rows]
-            records.append({"name": name, "bytes": shard.bytes, "sha256": shard.sha256, "rows": rows})
-    write_manifest(Storage(folder), records, [], {}, {})
+            copied = (IndexRow(**{**row, "key": f"{row['key']}-{copy}", "shard": name}) for row in rows)
+            records.append(ShardRecord(name=name, bytes=shard.bytes, sha256=shard.sha256, rows=tuple(copied)))
+    write_manifest(Storage(folder), records)
     return f"{folder}/manifest.json"
 
 

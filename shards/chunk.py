@@ -1,97 +1,175 @@
-"""One chunk of sources becomes shards: what a Ray task of the build does."""
+"""Build one chunk: its sources become shards. This is what a Ray task of the build does."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from videomac.config import Access, BuildShards
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
-from videomac.errors import StorageError
-from videomac.storage.checksums import Sha256, sha256_of_file
-from videomac.storage.checksums import sha256_of as sha256_of_bytes
+from videomac.errors import StorageError, VideomacError
+from videomac.records.decoding import MadeClip, SourceAnswer, SourceRequest
+from videomac.records.shards import ChunkRecord, IndexRow, Rejection, SampleFacts, ShardRecord, sorted_json
+from videomac.storage.checksums import Sha256, sha256_of, sha256_of_file
 from videomac.storage.entries import MISSING, Advice
 from videomac.storage.storage import Storage
 
-from .sources import SOURCE, Source
+from .convert import CONVERTER, Conversion
+from .sources import Source, printable
 from .tarball import ShardWriter
 
-CONVERTER = "shards.convert:converter"
 OUT = Advice(missing="correct out", access="set storage_options")
 COMMON_DURATION_S = 10.0
+NO_SETTINGS = {
+    "source": True, "out": True, "storage_options": True, "parallel": True,
+    "bounds": {"max_memory_mb": True, "max_file_mb": True},
+}  # fmt: skip
+"""Keys that do not change a byte of a good clip's sample."""
 
 
-def sha256_of(source: Source, options: Access) -> str:
-    """SHA-256 over a source's files, in order."""
-    storage = Storage(source.root, options, advice=SOURCE)
+@dataclasses.dataclass(frozen=True)
+class BuiltChunk:
+    """What became of a chunk."""
+
+    record: ChunkRecord
+    is_kept: bool
+    """Whether an earlier build had finished it already."""
+
+
+def settings_of(config: BuildShards) -> dict[str, Any]:
+    """Return the keys of a build that its shards depend on: manifests and fingerprints of chunks hold them."""
+    return config.model_dump(mode="json", exclude=NO_SETTINGS)
+
+
+def source_sha256(source: Source, options: Access) -> str:
+    """Return a SHA-256 over a source's files, in order."""
+    storage = source.storage(options)
     digests = [storage.sha256(file.name) for file in source.files]
-    return sha256_of_bytes("".join(digests).encode())
+    return sha256_of("".join(digests).encode())
 
 
 def make_chunk(
-    number: int, sources: Sequence[Source], split: dict[str, str], config: BuildShards, libraries: dict[str, str]
-) -> dict[str, Any]:
-    """The chunk's record: its shards with their index rows, its rejections, and whether it was finished before."""
+    number: int, sources: Sequence[Source], split: Mapping[str, str], config: BuildShards, versions: Mapping[str, str]
+) -> BuiltChunk:
+    """Build the shards of a chunk and write its record, unless an earlier build has done so.
+
+    Args:
+        number: of the chunk; names its shards.
+        sources: what it holds.
+        split: `train` or `val` by the name of the source.
+        config: of the build.
+        versions: of the libraries that the shards depend on.
+    """
     out = Storage(config.out, config.storage_options, advice=OUT)
-    settings = config.model_dump(mode="json", exclude={"out", "source", "storage_options", "parallel"})
-    asked = json.dumps([settings, libraries, split, [s.fingerprint() for s in sources]], sort_keys=True)
-    fingerprint = sha256_of_bytes(asked.encode())
+    asked = json.dumps([settings_of(config), versions, split, [s.fingerprint() for s in sources]], sort_keys=True)
+    fingerprint = sha256_of(asked.encode())
     finished = _finished(out, number, fingerprint)
     if finished is not None:
-        return {**finished, "kept": True}
+        return BuiltChunk(finished, is_kept=True)
     with tempfile.TemporaryDirectory(prefix="videomac-") as folder:
-        record = {"fingerprint": fingerprint, **_Chunk(number, config, out, folder).build(sources, split)}
-    out.write(f".build/{number:06d}.json", json.dumps(record, sort_keys=True).encode())
-    return {**record, "kept": False}
+        shards = _Shards(number, out, config.shard_mb * 2**20, folder)
+        with contextlib.closing(_Chunk(Conversion.of(config), config.storage_options, shards, folder)) as chunk:
+            record = chunk.build(sources, split, fingerprint)
+    out.write(_record_name(number), sorted_json(record))
+    return BuiltChunk(record, is_kept=False)
 
 
-def _finished(out: Storage, number: int, fingerprint: str) -> dict[str, Any] | None:
-    """The record of an earlier, complete build of this chunk whose shards are still what it says."""
-    name = f".build/{number:06d}.json"
+def _record_name(number: int) -> str:
+    return f".build/{number:06d}.json"
+
+
+def _finished(out: Storage, number: int, fingerprint: str) -> ChunkRecord | None:
+    """Return the record of an earlier, complete build of this chunk if its shards are still as it says."""
+    name = _record_name(number)
     if not out.exists(name):
         return None
-    record = json.loads(out.read(name))
-    if record["fingerprint"] != fingerprint:
+    try:
+        record = ChunkRecord.from_json(out.read(name), out.url(name))
+    except StorageError:
+        raise
+    except VideomacError:
+        return None  # of another version: build the chunk again
+    if record.fingerprint != fingerprint:
         return None
-    for shard in record["shards"]:
-        if not out.exists(shard["name"]) or out.sha256(shard["name"]) != shard["sha256"]:
-            return None
+    if any(not out.exists(shard.name) or out.sha256(shard.name) != shard.sha256 for shard in record.shards):
+        return None
     return record
 
 
-class _Chunk:
-    """Converts sources one after the other and writes their clips to shards of about `shard_mb`."""
+class _Shards:
+    """Writes samples to shards of about `shard_bytes` and uploads each shard when it is full."""
 
-    def __init__(self, number: int, config: BuildShards, out: Storage, folder: str) -> None:
-        self._number, self._config, self._out, self._folder = number, config, out, folder
-        self._child = Child(CONVERTER, {"config": config.model_dump(mode="json")})
-        self._shards: list[dict[str, Any]] = []
-        self._rejected: list[dict[str, str]] = []
+    def __init__(self, number: int, out: Storage, shard_bytes: float, folder: str) -> None:
+        self._number, self._out, self._shard_bytes, self._folder = number, out, shard_bytes, folder
         self._writer: ShardWriter | None = None
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[IndexRow] = []
+        self.finished: list[ShardRecord] = []
+
+    @property
+    def _name(self) -> str:
+        return f"clips-{self._number:06d}-{len(self.finished):03d}.tar"
+
+    def add(self, key: str, files: Sequence[str], facts: SampleFacts) -> None:
+        """Append a sample."""
+        if self._writer is None:
+            self._writer = ShardWriter(os.path.join(self._folder, "shard.tar"))
+        place = self._writer.add(key, files, facts)
+        about = facts.model_dump(exclude={"codec", "sha256"})
+        where = {"shard": self._name, "offset": place.offset, "size": place.size, "sha256": place.sha256}
+        self._rows.append(IndexRow(key=key, **where, **about))
+        if self._writer.size >= self._shard_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the shard that is being written, if there is one."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        path = self._writer.path
+        digest, size = sha256_of_file(path), os.path.getsize(path)
+        self._out.upload(self._name, path)
+        self.finished.append(ShardRecord(name=self._name, bytes=size, sha256=digest, rows=tuple(self._rows)))
+        os.remove(path)
+        self._writer, self._rows = None, []
+
+
+class _Chunk:
+    """Converts sources one after the other and writes their clips to shards."""
+
+    def __init__(self, conversion: Conversion, options: Access, shards: _Shards, folder: str) -> None:
+        self._bounds, self._options, self._shards, self._folder = conversion.bounds, options, shards, folder
+        self._child = Child(CONVERTER, conversion.to_json(), conversion.bounds)
+        self._rejected: list[Rejection] = []
         self._content = Sha256()
 
-    def build(self, sources: Sequence[Source], split: dict[str, str]) -> dict[str, Any]:
-        """All sources; returns the record."""
-        try:
-            for source in sources:
-                self._add(source, split[source.name])
-            self._close_shard()
-        finally:
-            self._child.close()
-        return {
-            "shards": self._shards,
-            "rejected": self._rejected,
-            "content_digest": self._content.hex,
-        }
+    def build(self, sources: Sequence[Source], split: Mapping[str, str], fingerprint: str) -> ChunkRecord:
+        """Write all sources; return the record."""
+        for source in sources:
+            self._add(source, split[source.name])
+        self._shards.close()
+        return ChunkRecord(
+            fingerprint=fingerprint,
+            shards=tuple(self._shards.finished),
+            rejected=tuple(self._rejected),
+            content_digest=self._content.hex,
+        )
+
+    def close(self) -> None:
+        """End the child process."""
+        self._child.close()
 
     def _add(self, source: Source, split: str) -> None:
+        if source.name != printable(source.name):
+            self._reject(source, "name", "the file's name is not UTF-8: rename it")
+            return
         if any(file.version == MISSING for file in source.files):
-            self._reject(source, "missing", "no such file")
+            self._reject(source, "missing", "the file does not exist")
             return
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             try:
@@ -101,39 +179,32 @@ class _Chunk:
                     raise  # past all retries: a store that is down must not look like bad videos
                 self._reject(source, "unreadable", str(error))
                 return
-            self._content.add(f"{source.name}\0{digest}\0{split}\n".encode("utf-8", "surrogateescape"))
-            answer = self._convert(source, files, folder)
-            if "reason" in answer:
-                self._reject(source, answer["reason"], answer["detail"])
-                return
-            for number, clip in enumerate(answer["clips"]):
-                key = source.key if len(answer["clips"]) == 1 else f"{source.key}-{number:04d}"
-                self._write(key, source, digest, split, clip)
+            self._content.add(f"{source.name}\0{digest}\0{split}\n".encode())
+            answer = self._converted(source, files, folder)
+            if answer.reason is not None:
+                self._reject(source, answer.reason, answer.detail)
+            for number, clip in enumerate(answer.clips):
+                key = source.key if len(answer.clips) == 1 else f"{source.key}-{number:04d}"
+                self._shards.add(key, clip.files, _facts(source, digest, split, clip))
 
-    def _convert(self, source: Source, files: list[str], folder: str) -> dict[str, Any]:
-        bound_s = self._config.bounds.decode_timeout_s
-        header = {
-            "kind": source.kind,
-            "files": files,
-            "folder": folder,
-            "start_s": source.start_s,
-            "end_s": source.end_s,
-        }
+    def _converted(self, source: Source, files: Sequence[str], folder: str) -> SourceAnswer:
+        """Return the clips of a source, or why there are none."""
+        cpu_s, probed = self._bounds.decode_timeout_s, None
+        probe = SourceRequest(op="probe", kind=source.kind, files=tuple(files))
         try:
             if source.kind == "video":
-                probed, _ = self._child.call({**header, "op": "probe"}, b"", bound_s)
-                if "reason" in probed:
-                    return probed
-                header["whole"] = probed["whole"]
+                (probed,) = self._child.call(probe, SourceAnswer, cpu_s=cpu_s, what=source.name)[0].clips
                 # A long video may take as long as that many common clips.
-                bound_s *= 1 + probed["whole"]["duration"] / COMMON_DURATION_S
-            return self._child.call({**header, "op": "convert"}, b"", bound_s)[0]
+                cpu_s *= 1 + probed.duration / COMMON_DURATION_S
+            part = {"start_s": source.start_s, "end_s": source.end_s, "probed": probed, "folder": folder}
+            convert = probe.model_copy(update={"op": "convert", **part})
+            return self._child.call(convert, SourceAnswer, cpu_s=cpu_s, what=source.name)[0]
         except BadClip as bad:
-            return {"reason": bad.code.reason, "detail": bad.detail}
+            return SourceAnswer(reason=bad.code.reason, detail=bad.detail)
 
     def _local_files(self, source: Source, folder: str) -> tuple[list[str], str]:
-        """Paths of the source's files on this machine, and the SHA-256 of its content."""
-        storage = Storage(source.root, self._config.storage_options, advice=SOURCE)
+        """Return paths of the source's files on this machine, and the SHA-256 of its content."""
+        storage = source.storage(self._options)
         digest, paths = Sha256(), []
         for number, file in enumerate(source.files):
             path = storage.url(file.name)
@@ -144,45 +215,20 @@ class _Chunk:
             paths.append(path)
         return paths, digest.hex
 
-    def _write(self, key: str, source: Source, digest: str, split: str, clip: dict[str, Any]) -> None:
-        about = {
-            "kind": source.kind,
-            **{name: clip[name] for name in ("fps", "frames", "width", "height", "duration", "codec")},
-            "source": source.name,
-            "source_sha256": digest,
-            "segment_start": clip["start"],
-            "segment_end": clip["end"],
-            "split": split,
-        }
-        if self._writer is None:
-            self._writer = ShardWriter(os.path.join(self._folder, "shard.tar"))
-        place = self._writer.add(key, clip["files"], source.kind, about)
-        indexed = {name: value for name, value in about.items() if name != "codec"}
-        name = f"clips-{self._number:06d}-{len(self._shards):03d}.tar"
-        row = {"key": key, "shard": name, "offset": place.offset, "size": place.size, "sha256": place.sha256}
-        self._rows.append({**row, **indexed})
-        if self._writer.size >= self._config.shard_mb * 2**20:
-            self._close_shard()
-
-    def _close_shard(self) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        path = self._writer.path
-        digest = sha256_of_file(path)
-        name = self._rows[0]["shard"]
-        self._out.upload(name, path)
-        size = os.path.getsize(path)
-        self._shards.append({"name": name, "bytes": size, "sha256": digest, "rows": self._rows})
-        os.remove(path)
-        self._writer, self._rows = None, []
-
     def _reject(self, source: Source, reason: str, detail: str) -> None:
-        self._rejected.append({"source": source.name, "reason": reason, "detail": detail})
+        self._rejected.append(Rejection(source=printable(source.name), reason=reason, detail=printable(detail)))
+
+
+def _facts(source: Source, digest: str, split: str, clip: MadeClip) -> SampleFacts:
+    return SampleFacts(
+        kind=source.kind, fps=clip.fps, frames=clip.frames, width=clip.width, height=clip.height,
+        duration=clip.duration, codec=clip.codec, source=source.name, source_sha256=digest,
+        segment_start=clip.start, segment_end=clip.end, split=split,
+    )  # fmt: skip
 
 
 def _kept(pieces: Iterator[bytes], path: str | None) -> Iterator[bytes]:
-    """Passes pieces on, and writes them to a file if one is given."""
+    """Pass pieces on, and write them to a file if one is given."""
     if path is None:
         yield from pieces
         return

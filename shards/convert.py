@@ -1,39 +1,67 @@
-"""One source becomes clips: kept, cut by stream copy, or re-encoded. Runs in a bounded child process.
+"""Turn one source into clips: keep it, cut it by stream copy, or re-encode it. Runs in a bounded child process.
 
-Every clip is a file (or a run of frames) and what was learnt of it by reading it back, as training will.
+Every clip is a file (or a run of images) and what was learned by reading it back, as training will.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import math
 import os
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+import pydantic
+from PIL import ImageOps
 
-from videomac.config import Bounds, BuildShards, validate
-from videomac.data.clip import check_pixels
+from videomac.config import Bounds, BuildShards
+from videomac.data.frames_clip import opened_image
 from videomac.data.pyav_clip import BROKEN, PyavClip
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Handler
+from videomac.records.decoding import MadeClip, SourceAnswer, SourceRequest
+from videomac.storage.entries import Content
 
 from . import encode
+from .encode import Reencoding
+
+CONVERTER = "shards.convert:converter"
+PROBER = "shards.convert:prober"
 
 
-@dataclasses.dataclass
-class Clip:
-    """A finished clip: `files` in order (one video, or frames), times in seconds of the source."""
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What the clips of a source depend on."""
 
-    files: list[str]
-    frames: int
-    fps: float
-    width: int
-    height: int
-    duration: float
-    codec: str
-    start: float
-    end: float
+    bounds: Bounds
+    segment_s: float
+    """Longer videos are cut into segments of about this length."""
+    min_duration_s: float
+    """Shorter clips are rejected."""
+    fps: float | None
+    """Frame rate of frame folders."""
+    reencoding: Reencoding | None
+    """None: bytes stay as they came."""
+
+    @classmethod
+    def of(cls, config: BuildShards) -> Conversion:
+        """Return the conversion that the settings of a build ask for."""
+        reencoding = Reencoding(config.short_side, config.reencode_fps, config.keyframe_interval, config.crf)
+        return cls(
+            config.bounds,
+            config.segment_s,
+            config.min_duration_s,
+            config.fps,
+            reencoding if config.reencode else None,
+        )
+
+    def to_json(self) -> bytes:
+        """Return the setup of `converter`."""
+        return _CONVERSION.dump_json(self)
+
+
+_CONVERSION = pydantic.TypeAdapter(Conversion)
 
 
 class Rejected(Exception):  # noqa: N818 - a finding about a source
@@ -44,71 +72,96 @@ class Rejected(Exception):  # noqa: N818 - a finding about a source
         self.reason, self.detail = reason, detail
 
 
-def converter(setup: dict[str, Any]) -> Handler:
-    """What the child process runs: `header` names the local files and a folder for new ones."""
-    config = validate(BuildShards, setup["config"], origin="converter")
+def converter(setup: bytes) -> Handler:
+    """Return the child's handler of a build: it probes sources and converts them; `setup` is a `Conversion`."""
+    conversion = _CONVERSION.validate_json(setup)
 
-    def handle(header: dict[str, Any], _: memoryview) -> tuple[dict[str, Any], bytes]:
+    def handle(text: bytes, _: Content) -> tuple[SourceAnswer, bytes]:
+        request = SourceRequest.model_validate_json(text)
         try:
-            if header["op"] == "probe":
-                return {"whole": dataclasses.asdict(_whole(header, config))}, b""
-            clips = _clips(header, config)
-            return {"clips": [dataclasses.asdict(clip) for clip in clips]}, b""
+            if request.op == "probe":
+                return SourceAnswer(clips=(whole(request, conversion.bounds),)), b""
+            return SourceAnswer(clips=tuple(_clips(request, conversion))), b""
         except Rejected as rejected:
-            return {"reason": rejected.reason, "detail": rejected.detail}, b""
-        except BadClip as bad:
-            return {"reason": bad.code.reason, "detail": bad.detail}, b""
+            return SourceAnswer(reason=rejected.reason, detail=rejected.detail), b""
 
     return handle
 
 
-def _whole(header: dict[str, Any], config: BuildShards) -> Clip:
-    """The source as one clip, uncut."""
-    if header["kind"] == "frames":
-        return _frame_clips(header["files"], config.model_copy(update={"fps": header["fps"], "segment_s": 1e9}))[0]
-    return probe(header["files"][0], config.bounds)
+def prober(setup: bytes) -> Handler:
+    """Return the child's handler that only probes; `setup` are `Bounds`."""
+    bounds = Bounds.model_validate_json(setup)
+
+    def handle(text: bytes, _: Content) -> tuple[SourceAnswer, bytes]:
+        return SourceAnswer(clips=(whole(SourceRequest.model_validate_json(text), bounds),)), b""
+
+    return handle
 
 
-def _clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
-    clips = _frame_clips(header["files"], config) if header["kind"] == "frames" else _video_clips(header, config)
-    long_enough = [clip for clip in clips if clip.duration >= config.min_duration_s]
+def whole(request: SourceRequest, bounds: Bounds) -> MadeClip:
+    """Return the source as one clip, uncut.
+
+    Raises:
+        BadClip: it exceeds a bound or cannot be decoded.
+    """
+    if request.kind == "frames":
+        assert request.fps is not None  # frame folders have a rate: `find_sources` and `index_shards` ask for it
+        return _runs_of_frames(request.files, request.fps, math.inf, bounds)[0]
+    return probe(request.files[0], bounds)
+
+
+def _clips(request: SourceRequest, conversion: Conversion) -> list[MadeClip]:
+    if request.kind == "frames":
+        assert conversion.fps is not None  # `find_sources` asks for it
+        clips = _runs_of_frames(request.files, conversion.fps, conversion.segment_s, conversion.bounds)
+    else:
+        clips = _video_clips(request, conversion)
+    long_enough = [clip for clip in clips if clip.duration >= conversion.min_duration_s]
     if not long_enough:
         seconds = sum(clip.duration for clip in clips)
-        raise Rejected("too_short", f"{seconds:.2f} s, least is min_duration_s = {config.min_duration_s:g} s")
+        raise Rejected("too_short", f"{seconds:.2f} s, less than min_duration_s = {conversion.min_duration_s:g} s")
     return long_enough
 
 
-def _video_clips(header: dict[str, Any], config: BuildShards) -> list[Clip]:
-    path, folder = header["files"][0], header["folder"]
-    start, end = header["start_s"] or 0.0, header["end_s"]
-    whole = Clip(**header["whole"])
-    if os.path.getsize(path) > config.bounds.max_bytes and not config.reencode and whole.duration <= config.segment_s:
-        raise BadClip(Code.TOO_MANY_BYTES, f"{os.path.getsize(path)} bytes, allowed: {config.bounds.max_bytes}")
-    if start and start >= whole.duration:
-        raise Rejected("too_short", f"asked from {start:g} s on, the video ends at {whole.duration:.2f} s")
-    asked = end is not None or start > 0
-    end = min(end, whole.duration) if end is not None else whole.duration
+def _video_clips(request: SourceRequest, conversion: Conversion) -> list[MadeClip]:
+    path, probed, bounds = request.files[0], request.probed, conversion.bounds
+    assert probed is not None  # a video is probed before it is converted
+    start, end = request.start_s or 0.0, request.end_s
+    is_kept = conversion.reencoding is None and probed.duration <= conversion.segment_s
+    if is_kept and os.path.getsize(path) > bounds.max_bytes:
+        raise BadClip(
+            Code.TOO_MANY_BYTES, f"{os.path.getsize(path)} bytes, more than bounds.max_bytes = {bounds.max_bytes}"
+        )
+    if start and start >= probed.duration:
+        raise Rejected("too_short", f"asked for from {start:g} s on, but the video ends at {probed.duration:.2f} s")
+    if is_kept and not start and end is None:
+        return [probed]
+    end = min(end, probed.duration) if end is not None else probed.duration
+    clips = [(probe(part, bounds), start) for part, start in _parts(path, request.folder, start, end, conversion)]
+    return [clip.model_copy(update={"start": s, "end": round(s + clip.duration, 6)}) for clip, s in clips]
+
+
+def _parts(path: str, folder: str, start_s: float, end_s: float, conversion: Conversion) -> list[encode.Part]:
     try:
-        if config.reencode:
-            parts = encode.reencode(path, folder, start, end, config)
-        elif asked or whole.duration > config.segment_s:
-            parts = encode.cut(path, folder, start, end, config.segment_s)
-        else:
-            return [whole]
+        if conversion.reencoding is not None:
+            return encode.reencode(path, folder, start_s, end_s, conversion.segment_s, conversion.reencoding)
+        return encode.cut(path, folder, start_s, end_s, conversion.segment_s)
+    except MemoryError:
+        raise
     except BROKEN as error:
+        if getattr(error, "errno", None) == errno.EFBIG:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG)) from error  # a bound, not a broken video
         raise BadClip(Code.BROKEN, " ".join(str(error).split())) from error
-    clips = [(probe(part, config.bounds), start) for part, start in parts]
-    return [dataclasses.replace(clip, start=start, end=round(start + clip.duration, 6)) for clip, start in clips]
 
 
-def probe(path: str, bounds: Bounds) -> Clip:
-    """Reads a video's frame times and decodes its first, middle and last frame.
+def probe(path: str, bounds: Bounds) -> MadeClip:
+    """Read a video's frame times and decode its first, middle and last frame.
 
     Raises:
-        BadClip: it passes a bound or cannot be decoded.
+        BadClip: it exceeds a bound or cannot be decoded.
     """
     # The length of a source is not bounded here: it is cut.
-    clip = PyavClip(path, bounds.model_copy(update={"max_duration_s": float("inf")}))
+    clip = PyavClip(path, bounds.model_copy(update={"max_duration_s": math.inf}))
     try:
         times = clip.times_s
         pictures = [picture for _, picture in clip.pictures(sorted({0, len(times) // 2, len(times) - 1}))]
@@ -116,24 +169,26 @@ def probe(path: str, bounds: Bounds) -> Clip:
         step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         duration = float(times[-1] - times[0]) + step
         fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else 0.0
-        return Clip([path], len(times), fps, width, height, duration, clip.codec, 0.0, duration)
+        return MadeClip(
+            files=(path,), frames=len(times), fps=fps, width=width, height=height, duration=duration,
+            codec=clip.codec, start=0.0, end=duration,
+        )  # fmt: skip
     finally:
         clip.close()
 
 
-def _frame_clips(files: list[str], config: BuildShards) -> list[Clip]:
-    """Runs of frames of at most `segment_s`, bytes unchanged."""
-    assert config.fps is not None  # find_sources sees to it
-    try:
-        with Image.open(files[0], formats=("JPEG", "PNG")) as image:
-            check_pixels(image.width, image.height, config.bounds)
-            width, height = ImageOps.exif_transpose(image).size
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadClip(Code.BROKEN, f"{os.path.basename(files[0])}: {error}") from error
-    most = max(2, int(config.segment_s * config.fps))
+def _runs_of_frames(files: Sequence[str], fps: float, segment_s: float, bounds: Bounds) -> list[MadeClip]:
+    """Return runs of images of at most `segment_s`, bytes unchanged."""
+    with opened_image(files[0], os.path.basename(files[0]), bounds) as image:
+        width, height = ImageOps.exif_transpose(image).size
+    most = len(files) if math.isinf(segment_s) else max(2, int(segment_s * fps))
     clips = []
     for first in range(0, len(files), most):
         run = files[first : first + most]
-        start, duration = first / config.fps, len(run) / config.fps
-        clips.append(Clip(run, len(run), config.fps, width, height, duration, "images", start, start + duration))
+        start, duration = first / fps, len(run) / fps
+        clip = MadeClip(
+            files=tuple(run), frames=len(run), fps=fps, width=width, height=height, duration=duration,
+            codec="images", start=start, end=start + duration,
+        )  # fmt: skip
+        clips.append(clip)
     return clips

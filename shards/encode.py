@@ -1,13 +1,15 @@
-"""New video files from old ones: cut by stream copy at keyframes, or re-encoded so that seeking is cheap.
+"""Make new video files from old ones: cut by stream copy at keyframes, or re-encoded so that seeking is cheap.
 
 Muxing is bit-exact and encoding has one thread, so that equal input and libraries give equal bytes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -15,29 +17,39 @@ import numpy as np
 from av.container import Flags
 from av.video.reformatter import Interpolation
 
-from videomac.config import BuildShards
+from videomac.data.pyav_clip import open_container
 
 Part = tuple[str, float]
-"""A new file, and its begin in the source, seconds."""
+"""A new file, and where it starts in the source, in seconds."""
 
 MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9", "mjpeg"})
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
-def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) -> list[Part]:
-    """Copies packets into segments that begin at the first keyframe at or after each multiple of `segment_s`.
+@dataclasses.dataclass(frozen=True)
+class Reencoding:
+    """How videos are re-encoded (see the keys of `BuildShards`)."""
 
-    A part that does not begin at a keyframe begins at the one before, as a player would.
+    short_side: int | None
+    fps: float | None
+    keyframe_interval: int
+    crf: int
+
+
+def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) -> list[Part]:
+    """Copy packets into segments that start at the first keyframe at or after each multiple of `segment_s`.
+
+    A part that does not start at a keyframe starts at the one before, as in a player.
     """
     segments: list[_Segment] = []
-    with av.open(path) as source:
+    with open(path, "rb") as file, open_container(file) as source:
         stream = source.streams.video[0]
         suffix = "mp4" if stream.codec_context.name in MP4_CODECS else "mkv"
         for time, packet in _packets(source, stream, start_s):
             if packet.is_keyframe and time >= end_s:
                 break
             if packet.is_keyframe and segments and time <= start_s:
-                segments[-1].begin(time)
+                segments[-1].restart(time)
             elif packet.is_keyframe and (not segments or time >= segments[-1].start + segment_s):
                 if segments:
                     segments[-1].close()
@@ -50,7 +62,7 @@ def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) 
 
 
 def _packets(source: Any, stream: Any, start_s: float) -> Iterator[tuple[float, Any]]:
-    """(seconds from the first frame, packet) from a keyframe at or before `start_s` on."""
+    """Yield (seconds from the first frame, packet) from a keyframe at or before `start_s` on."""
     base, first_pts = float(stream.time_base or 0), stream.start_time or 0
 
     def times() -> Iterator[tuple[float, Any]]:
@@ -71,7 +83,7 @@ def _packets(source: Any, stream: Any, start_s: float) -> Iterator[tuple[float, 
 
 
 class _Segment:
-    """An output file that packets are copied to. They are kept until its end: their decoding times may be missing."""
+    """An output file that packets are copied to. They are held until its end, because decoding times may be missing."""
 
     def __init__(self, path: str, template: Any, start: float) -> None:
         self.path, self.start = path, start
@@ -79,18 +91,18 @@ class _Segment:
         self._stream = self._container.add_stream_from_template(template)
         self._packets: list[Any] = []
 
-    def begin(self, start: float) -> None:
-        """Begins later: forgets what was copied."""
+    def restart(self, start: float) -> None:
+        """Start at a later time: forget what was copied."""
         self.start, self._packets = start, []
 
     def copy(self, packet: Any) -> None:
-        """Appends a packet."""
+        """Append a packet."""
         if packet.pts is None:
             packet.pts = packet.dts
         self._packets.append(packet)
 
     def close(self) -> None:
-        """Writes the packets, times counted from the first decoding time."""
+        """Write the packets, with times counted from the first decoding time."""
         times = decoding_times([packet.pts for packet in self._packets], [packet.dts for packet in self._packets])
         for packet, dts in zip(self._packets, times, strict=True):
             packet.pts, packet.dts = packet.pts - times[0], dts - times[0]
@@ -101,9 +113,10 @@ class _Segment:
 
 
 def decoding_times(pts: list[int], dts: list[int | None]) -> list[int]:
-    """Times in decoding order that a muxer accepts: ascending, none after its presentation.
+    """Return times in decoding order that a muxer accepts: ascending, and none after its presentation time.
 
-    Those given, if they are so; else (Matroska leaves some out) the ascending presentation times, all moved back alike.
+    These are the given times if they qualify; else (Matroska leaves some out) the presentation times, sorted and all
+    shifted back by the same amount.
     """
     known = [time for time in dts if time is not None]
     if len(known) == len(dts) and all(a < b for a, b in itertools.pairwise(known)):
@@ -113,19 +126,21 @@ def decoding_times(pts: list[int], dts: list[int | None]) -> list[int]:
     return [time - late for time in ordered]
 
 
-def reencode(path: str, folder: str, start_s: float, end_s: float, config: BuildShards) -> list[Part]:
-    """H.264 with a keyframe every `keyframe_interval` frames, upright, without sound, at most `short_side` high or
-    wide, cut every `segment_s`."""
+def reencode(
+    path: str, folder: str, start_s: float, end_s: float, segment_s: float, settings: Reencoding
+) -> list[Part]:
+    """Encode as H.264 with a keyframe every `keyframe_interval` frames, upright, without sound, with a short side of at
+    most `short_side`, cut every `segment_s`."""
     encoders: list[_Encoder] = []
-    with av.open(path) as source:
+    with open(path, "rb") as file, open_container(file) as source:
         stream = source.streams.video[0]
         stream.codec_context.thread_count = 1
-        for time, frame in _frames(source, stream, start_s, end_s, config.reencode_fps):
-            if not encoders or time >= encoders[-1].start + config.segment_s:
+        for time, frame in _frames(source, stream, start_s, end_s, settings.fps):
+            if not encoders or time >= encoders[-1].start + segment_s:
                 if encoders:
                     encoders[-1].close()
                 name = os.path.join(folder, f"{len(encoders):05d}.mp4")
-                encoders.append(_Encoder(name, time, frame, stream, config))
+                encoders.append(_Encoder(name, time, frame, stream, settings))
             encoders[-1].encode(time, frame)
     if encoders:
         encoders[-1].close()
@@ -135,7 +150,8 @@ def reencode(path: str, folder: str, start_s: float, end_s: float, config: Build
 def _frames(
     source: Any, stream: Any, start_s: float, end_s: float, fps: float | None
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """(seconds from the first frame, frame) inside the asked part; with `fps`, the first frame of each of its ticks."""
+    """Yield (seconds from the first frame, frame) of the part that is asked for; with `fps`, the first frame of each of
+    its ticks."""
     first_pts, last_tick = None, -1
     for frame in source.decode(stream):
         if frame.pts is None:
@@ -155,30 +171,30 @@ def _frames(
 
 
 class _Encoder:
-    """One output file; frame times keep the source's precision, so a variable frame rate stays one."""
+    """One output file; frame times keep the source's precision, so a variable frame rate is preserved."""
 
     TICKS = 90_000
     """Per second: fine enough for every common frame rate."""
 
-    def __init__(self, path: str, start: float, frame: av.VideoFrame, stream: Any, config: BuildShards) -> None:
+    def __init__(self, path: str, start: float, frame: av.VideoFrame, stream: Any, settings: Reencoding) -> None:
         self.path, self.start = path, start
         self._turns = round(frame.rotation / 90) % 4
-        self._size = _size(frame, self._turns, config.short_side)
+        self._size = _size(frame, self._turns, settings.short_side)
         self._container = _bitexact(path)
-        rate = config.reencode_fps or float(stream.average_rate or stream.guessed_rate or 25)
+        rate = settings.fps or float(stream.average_rate or stream.guessed_rate or 25)
         self._stream: Any = self._container.add_stream("libx264", rate=round(rate) or 1)
         context = self._stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = "yuv420p"
-        context.time_base = _fraction(self.TICKS)
+        context.time_base = Fraction(1, self.TICKS)
         context.thread_count = 1
-        context.gop_size = config.keyframe_interval
+        context.gop_size = settings.keyframe_interval
         context.max_b_frames = 0
-        context.options = {"crf": str(config.crf), "preset": "veryfast", "x264-params": "scenecut=0"}
+        context.options = {"crf": str(settings.crf), "preset": "veryfast", "x264-params": "scenecut=0"}
         self._last_ticks = -1
 
     def encode(self, time: float, frame: av.VideoFrame) -> None:
-        """Appends a frame shown at `time` seconds of the source."""
+        """Append a frame shown at `time` seconds of the source."""
         ticks = max(round((time - self.start) * self.TICKS), self._last_ticks + 1)
         upright = frame
         if self._turns:
@@ -186,18 +202,18 @@ class _Encoder:
             upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
         width, height = self._size
         scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING, threads=1)
-        scaled.pts, scaled.time_base, scaled.pict_type = ticks, _fraction(self.TICKS), 0
+        scaled.pts, scaled.time_base, scaled.pict_type = ticks, Fraction(1, self.TICKS), 0
         self._last_ticks = ticks
         self._container.mux(self._stream.encode(scaled))
 
     def close(self) -> None:
-        """Writes what the encoder still holds."""
+        """Write what the encoder still holds."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
 
 def _size(frame: av.VideoFrame, turns: int, short_side: int | None) -> tuple[int, int]:
-    """Width and height of the upright output: even numbers, never larger than the frame."""
+    """Return width and height of the upright output: even numbers, never larger than the frame."""
     width, height = (frame.width, frame.height) if turns % 2 == 0 else (frame.height, frame.width)
     scale = min(1.0, short_side / min(width, height)) if short_side else 1.0
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
@@ -207,9 +223,3 @@ def _bitexact(path: str) -> Any:
     container = av.open(path, "w")
     container.flags |= Flags.bitexact.value
     return container
-
-
-def _fraction(ticks: int) -> Any:
-    from fractions import Fraction
-
-    return Fraction(1, ticks)

@@ -1,4 +1,4 @@
-"""`videomac show-shards`: a summary, and a page of frame pairs as training will see them: crop, flip and mask drawn."""
+"""`videomac show-shards`: a summary, and a page of frame pairs as training will see them, with crop, flip and mask."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HIDDEN_SHADE = 0.25
 
 
 def show_shards(config: ShowShards) -> str:
-    """Prints what the shards hold and writes the contact sheet to `config.out`; returns its path.
+    """Print what the shards hold and write the contact sheet to `config.out`; return its path.
 
     Raises:
         StorageError: the shards cannot be read, or the page cannot be written.
@@ -46,7 +46,7 @@ def show_shards(config: ShowShards) -> str:
 
 
 def summarise(manifest: Manifest) -> list[tuple[str, str]]:
-    """(what, value) lines."""
+    """Return lines of (what, value)."""
     rejected = ", ".join(f"{reason}: {count}" for reason, count in manifest.rejected.items())
     return [
         *((f"{split} samples", f"{count:,}") for split, count in manifest.samples.items()),
@@ -66,7 +66,7 @@ def _shard_table(manifest: Manifest, most: int = 50) -> Table:
 
 
 def _drawn_pairs(config: ShowShards, manifest: Manifest) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(clip, [(picture, caption)]) of the first pairs of the plan."""
+    """Return (clip, [(picture, caption)]) of the first pairs of the plan, drawn with default settings."""
     split = "train" if manifest.samples.get("train") else "val"
     data = Data(manifest=config.manifest, storage_options=config.storage_options)
     plan = read_plan(data, config.seed, split)
@@ -91,7 +91,7 @@ def _shown(batch: Batch, columns: int) -> list[tuple[str, list[tuple[str, str]]]
 
 
 def with_mask(frame_hw3: np.ndarray, cells_k: np.ndarray, columns: int) -> np.ndarray:
-    """The frame with its hidden cells darkened."""
+    """Return the frame with its hidden cells darkened."""
     visible_n = np.zeros(frame_hw3.shape[0] // CELL * columns, bool)
     visible_n[cells_k] = True
     visible_hw = np.kron(visible_n.reshape(-1, columns), np.ones((CELL, CELL), bool)).astype(bool)

@@ -1,4 +1,4 @@
-"""What is to become samples: videos and frame folders below a folder or prefix, or the lines of a list file."""
+"""Find what is to become samples: videos and frame folders below a folder or prefix, or the lines of a list file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from videomac.config import BuildShards
+from videomac.config import Access
 from videomac.errors import ConfigError, DataError, MissingFileError
+from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.facts.shipped import expand
 from videomac.storage.entries import MISSING, Advice, Entry, split_url
 from videomac.storage.storage import Storage
 
-VIDEO_SUFFIXES = frozenset(
-    {"mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp"}
-)
-IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png"})
 LIST_SUFFIXES = frozenset({"txt", "lst", "list", "csv", "tsv"})
 SOURCE = Advice(missing="give another source", access="set storage_options")
 LIST_LINE = re.compile(r"^(?P<path>.+?)(?:[\s,]+(?P<start>\d+(?:\.\d+)?)[\s,]+(?P<end>\d+(?:\.\d+)?))?$")
@@ -25,7 +22,7 @@ LIST_LINE = re.compile(r"^(?P<path>.+?)(?:[\s,]+(?P<start>\d+(?:\.\d+)?)[\s,]+(?
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A video or a frame folder, as found."""
+    """A video or a frame folder, as it was found."""
 
     name: str
     """Unique; relative to the source that was given."""
@@ -33,56 +30,70 @@ class Source:
     files: tuple[Entry, ...]
     """The video, or the frames in order; names relative to `root`."""
     kind: str
-    """video or frames."""
+    """`video` or `frames`."""
     start_s: float | None = None
     end_s: float | None = None
-    """Part of a video that a list file asks for."""
+    """The part of a video that a list file asks for."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes of all its files."""
         return sum(file.size for file in self.files)
 
     @property
     def key(self) -> str:
-        """Name in the shards: readable, unique, without the dots and slashes that WebDataset gives a meaning."""
+        """Name in the shards: readable, unique, without dots and slashes, which mean something to WebDataset."""
         stem = (
             self.name.rsplit("/", 1)[-1] if self.kind == "frames" else self.name.rsplit("/", 1)[-1].rpartition(".")[0]
         )
         digest = hashlib.blake2b(self.name.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
         return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', stem)[:48] or 'clip'}-{digest}"
 
+    def storage(self, options: Access) -> Storage:
+        """Return the storage of its files; `options` are for remote ones."""
+        return Storage(self.root, options, advice=SOURCE)
+
     def fingerprint(self) -> str:
-        """Changes when the content may have."""
+        """Return a hash that changes whenever the content may have changed."""
         text = repr((self.name, self.kind, self.start_s, self.end_s, self.files))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def find_sources(config: BuildShards) -> list[Source]:
-    """All sources, by name.
+def find_sources(given: str, options: Access, fps: float | None) -> list[Source]:
+    """Return all sources, sorted by name.
+
+    Args:
+        given: a folder or prefix, one video, or a list file.
+        options: of remote storages.
+        fps: frame rate of frame folders.
 
     Raises:
         StorageError: the source cannot be listed.
-        ConfigError: frame folders without `fps`, or a list line that is none.
-        DataError: nothing found.
+        ConfigError: there are frame folders but no `fps`, or a line of a list is not understood.
+        DataError: nothing was found.
     """
-    given = expand(config.source)
-    suffix = _suffix(given)
-    folder, name = split_url(given)
-    if suffix in LIST_SUFFIXES:
-        found = _listed(folder, name, config)
-    elif suffix in VIDEO_SUFFIXES:
-        found = [_video(Storage(folder, config.storage_options, advice=SOURCE), folder, name)]
+    place = expand(given)
+    folder, name = split_url(place)
+    if suffix_of(place) in LIST_SUFFIXES:
+        found = _listed(folder, name, options)
+    elif suffix_of(place) in VIDEO_SUFFIXES:
+        found = [_video(Storage(folder, options, advice=SOURCE), folder, name)]
     else:
-        found = _below(Storage(given, config.storage_options, advice=SOURCE), config)
+        found = _below(Storage(place, options, advice=SOURCE), fps)
     if not found:
         raise DataError(
-            f"{config.source}: no video (.{', .'.join(sorted(VIDEO_SUFFIXES))}) and no folder of JPEG or PNG frames"
+            f"{given}: no video (.{', .'.join(VIDEO_SUFFIXES)}) and no folder of JPEG or PNG frames is there; check "
+            "the path"
         )
     return sorted(found, key=lambda source: source.name)
 
 
-def _below(storage: Storage, config: BuildShards) -> list[Source]:
+def printable(name: str) -> str:
+    """Return a name that UTF-8 can hold: bytes of a file name that are not UTF-8 become `\\udc..`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _below(storage: Storage, fps: float | None) -> list[Source]:
     entries = storage.list()
     folders = {entry.name.rpartition("/")[0] for entry in entries}
     # DAVIS and YouTube-VOS: frames below JPEGImages, masks of the same names below Annotations.
@@ -91,21 +102,21 @@ def _below(storage: Storage, config: BuildShards) -> list[Source]:
     videos = [
         Source(entry.name, storage.root, (entry,), "video")
         for entry in entries
-        if _suffix(entry.name) in VIDEO_SUFFIXES
+        if suffix_of(entry.name) in VIDEO_SUFFIXES
     ]
-    return videos + _frame_folders(storage, entries, config)
+    return videos + _frame_folders(storage, entries, fps)
 
 
-def _frame_folders(storage: Storage, entries: Iterable[Entry], config: BuildShards) -> list[Source]:
+def _frame_folders(storage: Storage, entries: Iterable[Entry], fps: float | None) -> list[Source]:
     frames: dict[str, list[Entry]] = {}
     for entry in entries:
-        if _suffix(entry.name) in IMAGE_SUFFIXES:
+        if suffix_of(entry.name) in IMAGE_SUFFIXES:
             frames.setdefault(entry.name.rpartition("/")[0], []).append(entry)
-    if frames and config.fps is None:
+    if frames and fps is None:
         some = storage.url(next(iter(frames)))
         raise ConfigError(
-            f"fps: {len(frames)} folders of frames found ({some}, ...), which carry no frame rate: give fps=NUMBER "
-            "(DAVIS: 24; YouTube-VOS: 6)"
+            f"fps: found {len(frames)} folders of frames ({some}, ...), which have no frame rate of their own; give "
+            "fps=NUMBER (DAVIS: 24; YouTube-VOS: 6)"
         )
     root_name = storage.root.rsplit("/", 1)[-1]
     return [
@@ -115,17 +126,17 @@ def _frame_folders(storage: Storage, entries: Iterable[Entry], config: BuildShar
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts frame10 after frame9."""
+    """Return a sorting key that puts frame10 after frame9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _listed(folder: str, name: str, config: BuildShards) -> list[Source]:
-    text = Storage(folder, config.storage_options, advice=SOURCE).read(name).decode("utf-8")
+def _listed(folder: str, name: str, options: Access) -> list[Source]:
+    text = Storage(folder, options, advice=SOURCE).read(name).decode("utf-8")
     lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1)]
 
     @functools.cache
     def storage(root: str) -> Storage:
-        return Storage(root, config.storage_options, advice=SOURCE)
+        return Storage(root, options, advice=SOURCE)
 
     return [
         _listed_line(folder, f"{name}:{i}", line, storage) for i, line in lines if line and not line.startswith("#")
@@ -138,14 +149,14 @@ def _listed_line(folder: str, where: str, line: str, storage: Callable[[str], St
     path, start, end = match["path"].rstrip(","), match["start"], match["end"]
     url = path if "://" in path or path.startswith("/") else f"{folder}/{path}"
     root, file = split_url(url)
-    if _suffix(file) not in VIDEO_SUFFIXES:
-        raise ConfigError(f"{where}: {path!r} has no video suffix; expected PATH_OR_URL [START_S END_S] a line")
+    if suffix_of(file) not in VIDEO_SUFFIXES:
+        raise ConfigError(f"{where}: {path!r} is not named as a video; each line must be PATH_OR_URL [START_S END_S]")
     source = _video(storage(root), path, file)
     if start is None:
         return source
     if not float(start) < float(end):
         raise ConfigError(f"{where}: start {start} s is not before end {end} s")
-    name = f"{path[: -len(_suffix(file)) - 1]}@{start}-{end}.{_suffix(file)}"
+    name = f"{path[: -len(suffix_of(file)) - 1]}@{start}-{end}.{suffix_of(file)}"
     return dataclasses.replace(source, name=name, start_s=float(start), end_s=float(end))
 
 
@@ -154,16 +165,12 @@ def _video(storage: Storage, name: str, file: str) -> Source:
     try:
         entry = storage.entry(file)
     except MissingFileError:
-        entry = Entry(file, 0, MISSING)  # will be listed as such: one line of many must not end the build
+        entry = Entry(file, 0, MISSING)  # rejected later: one line of many must not end the build
     return Source(shown, storage.root, (entry,), "video")
 
 
-def _suffix(name: str) -> str:
-    return name.rsplit("/", 1)[-1].rpartition(".")[2].lower()
-
-
 def duplicate_candidates(sources: Sequence[Source]) -> list[Source]:
-    """Sources that may hold the same bytes as another: only equal sizes can; empty ones are broken anyway."""
+    """Return sources that may hold the same bytes as another one: those of equal size. Empty ones are broken anyway."""
     by_size: dict[tuple[int, ...], list[Source]] = {}
     for source in sources:
         if source.start_s is None and source.size:
@@ -172,9 +179,9 @@ def duplicate_candidates(sources: Sequence[Source]) -> list[Source]:
 
 
 def splits(sources: Sequence[Source], val_share: float) -> dict[str, str]:
-    """Name -> train or val, by a hash of the video's own name: adding videos moves none of the others.
+    """Return `train` or `val` for each name, by a hash of the video's own name: adding videos moves none of the others.
 
-    With a share above 0 there is always one of each (given two sources).
+    With a share above 0 there is at least one of each (given two videos).
     """
     draws = {source.name: _draw(source) for source in sources}
     ranked = sorted(draws, key=lambda name: (draws[name], name))
@@ -187,7 +194,7 @@ def splits(sources: Sequence[Source], val_share: float) -> dict[str, str]:
 
 
 def _draw(source: Source) -> float:
-    """Uniform in [0, 1), the same for all parts of one video."""
+    """Return a number that is uniform in [0, 1), and the same for all parts of one video."""
     name = source.name if source.start_s is None else re.sub(r"@[^@]*$", "", source.name)
     digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64

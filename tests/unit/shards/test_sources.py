@@ -1,14 +1,13 @@
 import pytest
 
 from shards.build import deal
-from shards.sources import Source, duplicate_candidates, find_sources, splits
-from tests.unit.data.material import build_settings
+from shards.sources import Source, duplicate_candidates, find_sources, printable, splits
 from videomac.errors import ConfigError, DataError, MissingFileError
 from videomac.storage.entries import Entry
 
 
-def settings(source, **values):
-    return build_settings(source=str(source), out="out", **values)
+def found_in(source, fps=None):
+    return find_sources(str(source), {}, fps)
 
 
 def touch(folder, *names):
@@ -24,7 +23,7 @@ def videos(count, size=10):
 
 def test_videos_and_frame_folders_of_a_tree(tmp_path):
     touch(tmp_path, "b/x.MP4", "a.mkv", "notes.txt", "f/1.jpg", "f/10.jpg", "f/2.jpg", ".git/z.mp4")
-    found = find_sources(settings(tmp_path, fps=24.0))
+    found = found_in(tmp_path, fps=24.0)
     assert [(source.name, source.kind) for source in found] == [
         ("a.mkv", "video"),
         ("b/x.MP4", "video"),
@@ -35,17 +34,17 @@ def test_videos_and_frame_folders_of_a_tree(tmp_path):
 
 def test_frames_without_a_rate_are_refused_with_what_to_set(tmp_path):
     touch(tmp_path, "f/1.jpg")
-    with pytest.raises(ConfigError, match=r"fps: 1 folders of frames .* give fps=NUMBER"):
-        find_sources(settings(tmp_path))
+    with pytest.raises(ConfigError, match=r"fps: found 1 folders of frames .* give fps=NUMBER"):
+        found_in(tmp_path)
 
 
 def test_annotations_are_no_frames(tmp_path):
     touch(tmp_path, "JPEGImages/480p/dog/0.jpg", "Annotations/480p/dog/0.png", "README.txt", "ImageSets/val.txt")
-    assert [source.name for source in find_sources(settings(tmp_path, fps=24.0))] == ["JPEGImages/480p/dog"]
+    assert [source.name for source in found_in(tmp_path, fps=24.0)] == ["JPEGImages/480p/dog"]
 
 
 def test_the_shipped_davis_sequences_are_found(sample_davis):
-    found = find_sources(settings(sample_davis, fps=24.0))
+    found = found_in(sample_davis, fps=24.0)
     assert [source.name.rsplit("/", 1)[-1] for source in found] == ["blackswan", "dog"]
     assert [len(source.files) for source in found] == [50, 60]
 
@@ -54,7 +53,7 @@ def test_list_files_name_videos_and_parts(tmp_path):
     touch(tmp_path, "with space.mp4", "sub/b.mp4")
     listed = tmp_path / "list.txt"
     listed.write_text(f"# comment\nwith space.mp4\n\nsub/b.mp4 1.5 3\n{tmp_path}/sub/b.mp4,0,2.5\n")
-    found = {source.name: (source.start_s, source.end_s) for source in find_sources(settings(listed))}
+    found = {source.name: (source.start_s, source.end_s) for source in found_in(listed)}
     assert found == {
         "with space.mp4": (None, None),
         "sub/b@1.5-3.mp4": (1.5, 3.0),
@@ -64,19 +63,22 @@ def test_list_files_name_videos_and_parts(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("b.mp4 3 1", r"list.txt:1: start 3 s is not before end 1 s"), ("b.zip", r"list.txt:1: 'b.zip' has no video")],
+    [
+        ("b.mp4 3 1", r"list.txt:1: start 3 s is not before end 1 s"),
+        ("b.zip", r"list.txt:1: 'b.zip' is not named as a video"),
+    ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
     touch(tmp_path, "b.mp4")
     (tmp_path / "list.txt").write_text(line)
     with pytest.raises(ConfigError, match=message):
-        find_sources(settings(tmp_path / "list.txt"))
+        found_in(tmp_path / "list.txt")
 
 
 def test_nothing_found_says_what_is_looked_for(tmp_path):
     touch(tmp_path, "a.txt/b.doc")
-    with pytest.raises(DataError, match=r"no video \(\.3gp, "):
-        find_sources(settings(tmp_path))
+    with pytest.raises(DataError, match=r"no video \(\.mp4, "):
+        found_in(tmp_path)
 
 
 def test_keys_are_safe_and_unique(tmp_path):
@@ -121,14 +123,19 @@ def test_only_equal_sizes_can_be_duplicates():
 @pytest.mark.parametrize("reencode", [False, True])
 def test_dealing_loses_nothing_and_keeps_the_order(reencode):
     sources = videos(50, size=100_000)
-    chunks = deal(sources, settings("x", shard_mb=1.0, reencode=reencode))
+    chunks = deal(sources, 2**20, reencode)
     assert [source for chunk in chunks for source in chunk] == sources
     assert all(chunks)
     assert len(chunks) > 1
 
 
+def test_names_that_are_not_utf8_can_be_written():
+    assert printable("a\udcff.mp4") == "a\\udcff.mp4"
+    assert printable("ä.mp4") == "ä.mp4"
+
+
 @pytest.mark.parametrize("source", ["no folder", "no list.txt"])
 def test_a_source_that_is_not_there_is_named_without_advice_about_shards(tmp_path, source):
     with pytest.raises(MissingFileError, match=rf"{source}: does not exist; check the path, or give another") as error:
-        find_sources(settings(tmp_path / source))
+        found_in(tmp_path / source)
     assert "build-shards" not in str(error.value)
