@@ -86,13 +86,11 @@ def _record_name(number: int) -> str:
 
 def _finished(out: Storage, number: int, fingerprint: str) -> ChunkRecord | None:
     """Return the record of an earlier, complete build of this chunk if its shards are still as it says."""
-    name = _record_name(number)
-    if not out.exists(name):
+    content = out.read_if_there(_record_name(number))
+    if content is None:
         return None
     try:
-        record = ChunkRecord.from_json(out.read(name), out.url(name))
-    except StorageError:
-        raise
+        record = ChunkRecord.from_json(content, out.url(_record_name(number)))
     except VideomacError:
         return None  # of another version: build the chunk again
     if record.fingerprint != fingerprint:
@@ -175,7 +173,7 @@ class _Chunk:
             try:
                 files, digest = self._local_files(source, folder)
             except StorageError as error:
-                if "://" in source.root:
+                if source.storage(self._options).remote:
                     raise  # past all retries: a store that is down must not look like bad videos
                 self._reject(source, "unreadable", str(error))
                 return
@@ -207,12 +205,11 @@ class _Chunk:
         storage = source.storage(self._options)
         digest, paths = Sha256(), []
         for number, file in enumerate(source.files):
-            path = storage.url(file.name)
-            if storage.remote:
-                path = os.path.join(folder, f"source-{number:06d}{os.path.splitext(file.name)[1].lower()}")
-            for piece in _kept(storage.pieces(file.name, file.size), path if storage.remote else None):
+            here = storage.local_path(file.name)
+            copy = os.path.join(folder, f"source-{number:06d}{os.path.splitext(file.name)[1].lower()}")
+            for piece in _kept(storage.pieces(file.name, file.size), copy if here is None else None):
                 digest.add(piece)
-            paths.append(path)
+            paths.append(here or copy)
         return paths, digest.hex
 
     def _reject(self, source: Source, reason: str, detail: str) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import pydantic
 
 from videomac.config.base import Section, blamed_on
+from videomac.config.data import Bounds
 from videomac.config.messages import BadValueError
 from videomac.config.places import InputPlace, OutputPlace, Place
 from videomac.facts.networks import SIZES, check_stage
@@ -26,6 +27,8 @@ class LabelledData(Section):
     """DAVIS: the folder below JPEGImages/ and Annotations/."""
     clips: tuple[str, ...] = ()
     """Evaluate only these clips; empty: all of the split."""
+    bounds: Bounds = Bounds()
+    """What one clip may cost; one that exceeds a bound is not scored."""
 
 
 class Propagation(Section):

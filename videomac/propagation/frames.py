@@ -1,23 +1,28 @@
-"""Frames of a clip, from a folder of images or a video file, and their size under a preset."""
+"""Frames of a clip, from a folder of images or a video file, and their size under a preset.
+
+Videos are decoded as in training, by the same decoder in a child process, under the bounds of `data.bounds`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image
 
+from videomac.config import Bounds
+from videomac.data.frame_decoder import FrameDecoder
+from videomac.data.frames_clip import opened_image
+from videomac.data.status import BadClip, Code
 from videomac.errors import EvaluationError
+from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.facts.presets import Preset
+from videomac.records.decoding import FramesRequest
 from videomac.storage.checksums import sha256_of, sha256_of_pieces
-
-IMAGES = (".jpg", ".jpeg", ".png")
-VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,66 +30,91 @@ class Frames:
     """The frames of one clip in order: image files, or the one video file that holds them all."""
 
     files: tuple[Path, ...]
+    bounds: Bounds
+    """What the clip may cost."""
 
     @property
     def is_video(self) -> bool:
         """Whether the frames lie in one video file."""
-        return len(self.files) == 1 and self.files[0].suffix.lower() in VIDEOS
+        return len(self.files) == 1 and suffix_of(self.files[0].name) in VIDEO_SUFFIXES
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """Name of each frame: the stem of its file; in a video its number from 0, five digits."""
-        if not self.is_video:
-            return [file.stem for file in self.files]
-        return [f"{i:05d}" for i, _ in enumerate(_decode(self.files[0]))]
-
-    def read(self, start: int = 0) -> Iterator[np.ndarray]:
-        """uint8 (H, W, 3) frames from number `start` on.
+        """Name of each frame: the stem of its file; in a video its number from 0, five digits.
 
         Raises:
-            EvaluationError: a frame cannot be decoded, or differs in size from the first.
+            EvaluationError: the video cannot be used.
         """
-        size: tuple[int, ...] | None = None
-        for number, (frame_hwc, place) in enumerate(self._all(start), start=start):
-            size = size or frame_hwc.shape
-            if frame_hwc.shape != size:
+        if not self.is_video:
+            return [file.stem for file in self.files]
+        with _bad_is_error(self.files[0]):
+            return [f"{i:05d}" for i in range(_decoder(self.bounds.model_dump_json()).count(self._video()))]
+
+    def read(self, start: int = 0) -> Iterator[np.ndarray]:
+        """Yield uint8 (H, W, 3) frames from number `start` on.
+
+        Raises:
+            EvaluationError: a frame cannot be decoded, exceeds a bound, or differs in size from the first.
+        """
+        first: tuple[int, ...] | None = None
+        for number, frame_hwc in enumerate(self._all(start), start=start):
+            first = first or frame_hwc.shape
+            if frame_hwc.shape != first:
+                place = self.files[0 if self.is_video else number]
                 raise EvaluationError(
-                    f"{place}: frame {number} is {frame_hwc.shape[1]}x{frame_hwc.shape[0]}, the frames before it "
-                    f"{size[1]}x{size[0]}; a clip has one size"
+                    f"{place}: frame {number} is {frame_hwc.shape[1]}x{frame_hwc.shape[0]} px, the frames before it "
+                    f"are {first[1]}x{first[0]}; all frames of a clip must have one size"
                 )
             yield frame_hwc
 
     def digest(self) -> str:
-        """SHA-256 of all files' bytes."""
+        """Return a SHA-256 over all files' bytes."""
         return sha256_of_pieces(bytes.fromhex(sha256_of(read_bytes(file))) for file in self.files)
 
-    def _all(self, start: int) -> Iterator[tuple[np.ndarray, Path]]:
+    def _all(self, start: int) -> Iterator[np.ndarray]:
         if self.is_video:
-            for number, frame_hwc in enumerate(_decode(self.files[0])):
-                if number >= start:
-                    yield frame_hwc, self.files[0]
+            with _bad_is_error(self.files[0]):
+                yield from _decoder(self.bounds.model_dump_json()).frames(self._video(start))
             return
         for file in self.files[start:]:
-            try:
-                with Image.open(file) as image:
-                    yield np.asarray(image.convert("RGB")), file
-            except (OSError, ValueError) as error:
-                raise EvaluationError(f"{file}: not a readable image ({error})") from error
+            with _bad_is_error(file), opened_image(str(file), "the file", self.bounds) as image:
+                frame_hwc = np.asarray(image.convert("RGB"))
+            yield frame_hwc
+
+    def _video(self, start: int = 0) -> FramesRequest:
+        return FramesRequest(path=str(self.files[0]), start=start)
 
 
-def find_frames(folder: Path) -> Frames:
-    """The images of a folder by name (by number where all names are numbers).
+@functools.cache
+def _decoder(bounds: str) -> FrameDecoder:
+    """Return the decoder of this process for these `Bounds` in JSON: its child is started once, not for every clip."""
+    return FrameDecoder(Bounds.model_validate_json(bounds))
+
+
+@contextlib.contextmanager
+def _bad_is_error(file: Path) -> Iterator[None]:
+    """Turn what decoding finds wrong with a file into an error with advice."""
+    try:
+        yield
+    except BadClip as bad:
+        bounded = bad.code in (Code.TIMEOUT, Code.TOO_MANY_PIXELS, Code.TOO_LONG, Code.TOO_MUCH_MEMORY)
+        advice = "raise that bound below data.bounds" if bounded else "encode it again, or leave the clip out"
+        raise EvaluationError(f"{file}: cannot be used ({bad}); {advice}") from bad
+
+
+def find_frames(folder: Path, bounds: Bounds) -> Frames:
+    """Return the images of a folder by name (by number where all names are numbers).
 
     Raises:
-        EvaluationError: no folder, or no image in it.
+        EvaluationError: the folder is missing, or has no images.
     """
     if not folder.is_dir():
-        raise EvaluationError(f"{folder}: no such folder of frames")
-    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith(".")]
+        raise EvaluationError(f"{folder}: this folder of frames does not exist")
+    files = [file for file in folder.iterdir() if suffix_of(file.name) in IMAGE_SUFFIXES and file.name[0] != "."]
     if not files:
-        raise EvaluationError(f"{folder}: holds no {'/'.join(IMAGES)} frame")
+        raise EvaluationError(f"{folder}: has no frames (.{', .'.join(IMAGE_SUFFIXES)})")
     numbers = all(file.stem.isdigit() for file in files)
-    return Frames(tuple(sorted(files, key=lambda file: (int(file.stem) if numbers else 0, file.stem))))
+    return Frames(tuple(sorted(files, key=lambda file: (int(file.stem) if numbers else 0, file.stem))), bounds)
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -134,18 +164,6 @@ def resize(frame_hwc: np.ndarray, size: tuple[int, int], preset: Preset) -> np.n
     x_bchw = torch.from_numpy(frame_hwc.copy()).permute(2, 0, 1)[None].float()
     y_bchw = torch.nn.functional.interpolate(x_bchw, size=size, mode="bilinear", align_corners=False)
     return y_bchw[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            for frame in container.decode(stream):
-                frame_hwc = frame.to_ndarray(format="rgb24")
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4
-                yield np.ascontiguousarray(np.rot90(frame_hwc, turns)) if turns else frame_hwc
-    except (FFmpegError, IndexError, OSError) as error:
-        raise EvaluationError(f"{path}: video cannot be decoded ({error})") from error
 
 
 def read_bytes(file: Path) -> bytes:

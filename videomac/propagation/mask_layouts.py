@@ -6,8 +6,9 @@ from pathlib import Path
 
 from videomac import config
 from videomac.errors import EvaluationError
+from videomac.facts.media import VIDEO_SUFFIXES
 from videomac.propagation.clips import MaskClip
-from videomac.propagation.frames import VIDEOS, Frames, find_frames
+from videomac.propagation.frames import Frames, find_frames
 
 
 def davis_names(data: config.LabelledData) -> list[str]:
@@ -30,7 +31,7 @@ def davis_clip(data: config.LabelledData, name: str) -> MaskClip:
         EvaluationError: fewer than three frames, or a frame without its annotation.
     """
     root = Path(data.root)
-    frames = find_frames(root / "JPEGImages" / data.resolution / name)
+    frames = find_frames(root / "JPEGImages" / data.resolution / name, data.bounds)
     folder = root / "Annotations" / data.resolution / name
     masks = {t: folder / f"{stem}.png" for t, stem in enumerate(frames.names)}
     absent = [path for path in masks.values() if not path.is_file()]
@@ -66,7 +67,7 @@ def vip_clip(data: config.LabelledData, name: str) -> MaskClip:
         EvaluationError: there are no frames, or none of them is annotated.
     """
     root = Path(data.root)
-    frames = find_frames(root / "Images" / name)
+    frames = find_frames(root / "Images" / name, data.bounds)
     masks = _masks_of(frames, root / "Annotations" / "Category_ids" / name)
     return MaskClip(name, frames, masks, tuple(sorted(masks)))
 
@@ -88,12 +89,13 @@ def own_frames(data: config.LabelledData, name: str) -> Frames:
     """
     root = Path(data.root)
     if (root / "frames" / name).is_dir():
-        return find_frames(root / "frames" / name)
-    for suffix in VIDEOS:
-        if (root / "videos" / f"{name}{suffix}").is_file():
-            return Frames((root / "videos" / f"{name}{suffix}",))
+        return find_frames(root / "frames" / name, data.bounds)
+    for suffix in VIDEO_SUFFIXES:
+        if (root / "videos" / f"{name}.{suffix}").is_file():
+            return Frames((root / "videos" / f"{name}.{suffix}",), data.bounds)
     raise EvaluationError(
-        f"{root}: clip {name!r} has neither frames/{name}/ nor videos/{name}.mp4 ({', '.join(VIDEOS)})"
+        f"{root}: clip {name!r} has neither frames/{name}/ nor a video videos/{name}.mp4 "
+        f"(or .{', .'.join(VIDEO_SUFFIXES[1:])})"
     )
 
 

@@ -79,7 +79,7 @@ def jhmdb_clip(data: config.LabelledData, name: str) -> PointClip:
     images, video = root / "Rename_Images" / name, root / "ReCompress_Videos" / f"{name}.avi"
     if not images.is_dir() and not video.is_file():
         raise EvaluationError(f"{path}: its frames are missing: neither {images} nor {video} exists")
-    frames = find_frames(images) if images.is_dir() else Frames((video,))
+    frames = find_frames(images, data.bounds) if images.is_dir() else Frames((video,), data.bounds)
     count = min(len(frames.names), len(xy_tj2))
     present_tj = np.ones((count, len(JHMDB_JOINTS)), bool)
     return PointClip(name, frames, tuple(range(count)), xy_tj2[:count], present_tj, JHMDB_JOINTS, JHMDB_EDGES)
@@ -224,10 +224,10 @@ def _badja_frames(data: config.LabelledData, image_path: str, name: str) -> tupl
     """Return the frames, and whether they are the full-resolution ones that the file names."""
     root = Path(data.root)
     if (root / image_path).is_file():
-        return find_frames((root / image_path).parent), True
+        return find_frames((root / image_path).parent, data.bounds), True
     for base in (root, root / "DAVIS", root.parent, root.parent / "davis"):
         if (base / "JPEGImages" / data.resolution / name).is_dir():
-            return find_frames(base / "JPEGImages" / data.resolution / name), False
+            return find_frames(base / "JPEGImages" / data.resolution / name, data.bounds), False
     return mask_layouts.own_frames(data, name), False
 
 
