@@ -149,8 +149,9 @@ def _parts(path: str, folder: str, start_s: float, end_s: float, conversion: Con
     except MemoryError:
         raise
     except BROKEN as error:
-        if getattr(error, "errno", None) == errno.EFBIG:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG)) from error  # a bound, not a broken video
+        code = getattr(error, "errno", None)
+        if code in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):  # a bound, or a full disk: the video is not broken
+            raise OSError(code, os.strerror(code)) from error
         raise BadClip(Code.BROKEN, " ".join(str(error).split())) from error
 
 

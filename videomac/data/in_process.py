@@ -17,14 +17,14 @@ def iterate(
     start: int,
     stop: int,
     batch_rows: int,
-    verdicts: Mapping[str, int] | None = None,
+    known_bad: Mapping[str, int] | None = None,
     isolated: bool = False,
 ) -> Iterator[Batch]:
-    """Rows start <= g < stop of the plan, `batch_rows` at a time; the last batch is filled up with pad rows.
+    """Yield rows start <= g < stop of the plan, `batch_rows` at a time; pad rows complete the last batch.
 
     `isolated` decodes in a child process, so that a clip that crashes the decoder does not end this one.
     """
-    maker = RowMaker(plan, recipe, verdicts, isolated)
+    maker = RowMaker(plan, recipe, known_bad, isolated)
     try:
         for g in range(start, stop, batch_rows):
             span = Span(g, min(batch_rows, stop - g), batch_rows)

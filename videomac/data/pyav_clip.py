@@ -1,6 +1,6 @@
-"""Clips by PyAV: an index of presentation times from one pass over the packets, then seeks to keyframes.
+"""Decode clips with PyAV: presentation times from one pass over the packets, then seeks to keyframes.
 
-One decoding thread: frame threads inside a decoder gained nothing over more actors.
+One decoding thread: threads inside a decoder gained nothing over more actors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from videomac.config import Bounds
 from videomac.data.clip import check_pixels, check_times
 from videomac.data.status import BadClip, Code
 
-av.logging.set_level(av.logging.FATAL)  # broken clips are counted by us; FFmpeg would print a line per packet
+av.logging.set_level(av.logging.FATAL)  # we count broken clips; FFmpeg would print a line per packet
 
 BROKEN = (av.error.FFmpegError, ValueError, OSError)
 """What FFmpeg and PyAV raise for bytes that are not a video that they can decode."""
@@ -40,9 +40,9 @@ class PyavClip:
             if not self._container.streams.video:
                 raise BadClip(Code.BROKEN, "no video stream")
             self._stream = self._container.streams.video[0]
-            self._begin()
+            self._prepare()
 
-    def _begin(self) -> None:
+    def _prepare(self) -> None:
         stream, context = self._stream, self._stream.codec_context
         check_pixels(context.width, context.height, self._bounds)
         context.thread_count = 1
@@ -57,7 +57,7 @@ class PyavClip:
         self._last: av.VideoFrame | None = None
 
     def _scan(self) -> tuple[np.ndarray, np.ndarray]:
-        """Presentation times of all frames and of the keyframes, ascending, in the stream's time base."""
+        """Return the presentation times of all frames and of keyframes, ascending, in the stream's time base."""
         packets = [p for p in self._container.demux(self._stream) if p.size and not p.is_discard]
         times = [p.pts if p.pts is not None else p.dts for p in packets]
         if any(t is None for t in times):
@@ -67,7 +67,7 @@ class PyavClip:
                 raise BadClip(Code.BROKEN, "frames without time stamps")
             return np.unique(np.array(times, np.int64)), np.array(times[:1], np.int64)
         keys = [t for t, p in zip(times, packets, strict=True) if p.is_keyframe] or times[:1]
-        shown = [t for t in times if t >= keys[0]]  # before the first keyframe, frames lack what they are made from
+        shown = [t for t in times if t >= keys[0]]  # frames before the first keyframe lack what they are predicted from
         return np.unique(np.array(shown, np.int64)), np.unique(np.array(keys, np.int64))
 
     def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -81,11 +81,11 @@ class PyavClip:
     def _frame(self, number: int) -> av.VideoFrame:
         target = int(self._pts[number])
         found = self._advance(target) if self._reachable(target) else None
-        # A seek in a transport stream may land beyond the target, and a decoder drops the leading frames of an open
-        # group of pictures where it begins: then from a keyframe earlier, at last from the beginning.
-        for begin in (target, self._keyframe_before(target), None):
+        # A seek in a transport stream may land beyond the target, and a decoder drops the leading frames of the open
+        # group of pictures where it starts: then try the keyframe before, and finally the start of the clip.
+        for start in (target, self._keyframe_before(target), None):
             if found is None:
-                self._seek(begin)
+                self._seek(start)
                 found = self._advance(target)
         if found is None:
             raise BadClip(Code.BROKEN, f"frame {number} cannot be reached")
@@ -93,12 +93,12 @@ class PyavClip:
         return found
 
     def _keyframe_before(self, target: int) -> int | None:
-        """The last keyframe but one that is not after the target."""
+        """Return the last but one of the keyframes that are not after the target."""
         place = int(np.searchsorted(self._keyframes, target, side="right")) - 2
         return int(self._keyframes[place]) if place >= 0 else None
 
     def _reachable(self, target: int) -> bool:
-        """Whether decoding on is no longer than a seek: no keyframe lies between here and there."""
+        """Return whether decoding on takes no longer than a seek: no keyframe lies between here and the target."""
         if self._position is None or self._position > target:
             return False
         here, there = np.searchsorted(self._keyframes, [self._position, target], side="right")
@@ -113,7 +113,7 @@ class PyavClip:
         self._position, self._last = None, None
 
     def _advance(self, target: int) -> av.VideoFrame | None:
-        """The last frame with pts <= target; None if decoding began beyond it."""
+        """Return the last frame with pts <= target; None if decoding started beyond it."""
         if self._last is not None and self._last.pts == target:
             return self._last
         previous = self._last

@@ -1,4 +1,4 @@
-"""Sample bytes ahead of their decoding: bounded memory, neighbours of a shard in one request, all of them checked."""
+"""Read the bytes of samples before they are decoded: in bounded memory, neighbours in one request, all checked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from videomac.storage.entries import PIECE_BYTES
 from videomac.storage.storage import Storage
 
 GAP_BYTES = 128 << 10
-"""Unwanted bytes that are read along to save a request: about what a store sends in a request's latency (10 ms at
-100 MB/s is 1 MB; a tenth of it keeps waste small on slower links)."""
+"""Unwanted bytes between two samples that are read to save a request. A store sends about 1 MB within a request's
+latency (10 ms at 100 MB/s); a tenth of that keeps the waste small on slower links."""
 THREADS = 4
 
 Place = tuple[str, int]
-"""Shard and offset: identifies a sample's bytes."""
+"""Shard and offset: they identify a sample's bytes."""
 
 
 @dataclasses.dataclass
@@ -31,7 +31,7 @@ class Request:
 
 
 def requests_for(samples: Sequence[Sample]) -> list[Request]:
-    """The fewest ranges that hold these samples, where reading a gap is cheaper than another request."""
+    """Return the ranges to read for these samples: neighbours share one if their gap is cheap."""
     requests: list[Request] = []
     unique = {(sample.shard, sample.offset): sample for sample in samples}
     for (shard, offset), sample in sorted(unique.items()):
@@ -51,17 +51,17 @@ def requests_for(samples: Sequence[Sample]) -> list[Request]:
 
 
 class Reader:
-    """Reads samples in the order they are asked for, a bounded number of bytes ahead."""
+    """Reads samples in the order in which they are requested, a bounded number of bytes ahead."""
 
     def __init__(self, storage: Storage, ahead_bytes: int) -> None:
         self._storage, self._ahead_bytes = storage, ahead_bytes
         self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="read")
 
     def contents(self, samples: Sequence[Sample]) -> Iterator[memoryview]:
-        """The bytes of each sample, in order; while a part is consumed the next one is on its way.
+        """Yield the bytes of each sample, in order; while a part is consumed, the next one is being read.
 
         Raises:
-            StorageError: bytes that stay wrong or away past all retries.
+            StorageError: a sample cannot be read, or its bytes are wrong, after all retries.
         """
         parts = list(self._parts(samples))
         ahead = self._submit(parts[0]) if parts else []
@@ -72,18 +72,18 @@ class Reader:
                 yield ready[sample.shard, sample.offset]
 
     def _parts(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-        """Runs of samples of at most half the budget: two are in memory at a time."""
+        """Yield runs of samples of at most half the budget: two are in memory at a time."""
         part: list[Sample] = []
         places: set[Place] = set()
-        size = 0
+        taken = 0
         for sample in samples:
             cost = 0 if (sample.shard, sample.offset) in places else sample.size_bytes
-            if part and size + cost > self._ahead_bytes // 2:
+            if part and taken + cost > self._ahead_bytes // 2:
                 yield part
-                part, places, size, cost = [], set(), 0, sample.size_bytes
+                part, places, taken, cost = [], set(), 0, sample.size_bytes
             part.append(sample)
             places.add((sample.shard, sample.offset))
-            size += cost
+            taken += cost
         if part:
             yield part
 

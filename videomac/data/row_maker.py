@@ -1,4 +1,4 @@
-"""Spans of the plan become columns of decoded rows: read ahead, decode in a child process, fill in what is bad.
+"""Turn spans of the plan into columns of decoded rows: read ahead, decode in a child process, mark what is bad.
 
 Columns of b rows: `frames` uint8 (b, 2, h, w, 3), `cells` int64 (b, k), `g`, `code`, `seed` int64 (b,), `key` (b,)
 strings, `stats` int64 (b, len(STATS)): sums of this batch in row 0, zeros below.
@@ -25,36 +25,44 @@ from videomac.records.shards import Sample
 from videomac.storage.entries import Content
 
 STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "resize_us", "ship_us")
-"""Clips opened, bytes of them, requests and retries of the storage; microseconds waited for bytes, spent decoding,
-resizing, and between the processes."""
+"""Clips opened and their bytes; requests and retries of the storage; microseconds spent waiting for bytes, decoding,
+resizing, and passing pixels between the processes."""
 
 Columns = dict[str, np.ndarray]
 
 
 class RowMaker:
-    """Decodes spans in order. `isolated`: in a child process, as training must; else in this one, for tests and loops
-    that may die with a clip."""
+    """Decodes spans in order.
+
+    Args:
+        plan: the rows.
+        recipe: what their pixels depend on.
+        known_bad: codes of clips that are known to take the decoder down, by key.
+        isolated: decode in a child process, as training must; else in this one, for tests and for loops that may die
+            of a clip.
+        target: what the child process runs.
+    """
 
     def __init__(
         self,
         plan: Plan,
         recipe: Recipe,
-        verdicts: Mapping[str, int] | None = None,
+        known_bad: Mapping[str, int] | None = None,
         isolated: bool = True,
         target: str = DECODER,
     ) -> None:
         decoder_version(recipe.decoder)  # before any row: a missing library must not look like bad clips
         self._plan, self._recipe = OpenPlan(plan), recipe
         self.storage = self._plan.storage
-        self._verdicts = {key: Code(code) for key, code in (verdicts or {}).items()}
+        self._known_bad = {key: Code(code) for key, code in (known_bad or {}).items()}
         self._reader = Reader(self.storage, plan.data.read_ahead_mb << 20)
         self._child = Child(target, recipe.to_json(), recipe.bounds) if isolated else None
 
     def batches(self, spans: Sequence[Span]) -> Iterator[Columns]:
-        """The columns of each span.
+        """Yield the columns of each span.
 
         Raises:
-            StorageError: bytes of a clip stay wrong or away past all retries.
+            StorageError: a clip cannot be read, or its bytes are wrong, after all retries.
         """
         planned = [self._openings(span) for span in spans]
         contents = self._reader.contents([o.sample for some in planned for o, code in some if code is Code.GOOD])
@@ -77,17 +85,17 @@ class RowMaker:
             yield columns
 
     def _openings(self, span: Span) -> list[tuple[Opening, Code]]:
-        """The span's rows by opened clip, and why a clip must not even be read."""
+        """Return the span's rows by opened clip; a code other than GOOD says why the clip is not even read."""
         openings = self._plan.openings(span.g, span.g + span.count)
         return [(opening, self._known_code(opening.sample)) for opening in openings]
 
     def _known_code(self, sample: Sample) -> Code:
-        """What is known of a clip without reading it."""
+        """Return what is known of a clip without reading it."""
         too_large = sample.size_bytes > self._recipe.bounds.max_bytes
-        return self._verdicts.get(sample.key, Code.TOO_MANY_BYTES if too_large else Code.GOOD)
+        return self._known_bad.get(sample.key, Code.TOO_MANY_BYTES if too_large else Code.GOOD)
 
     def _blank(self, span: Span) -> Columns:
-        """Pad rows, to be overwritten by the plan's."""
+        """Return pad rows, which the plan's rows overwrite."""
         b, (h, w) = span.micro_batch, self._recipe.image_size
         cells = np.tile(np.arange(self._recipe.visible_count), (b, 1))
         return {
@@ -101,7 +109,7 @@ class RowMaker:
         }
 
     def _fill(self, columns: Columns, here: slice, opening: Opening) -> None:
-        """Writes what is known of the rows of one opening before they are decoded."""
+        """Write what is known of the rows of one opening before they are decoded."""
         key = opening.sample.key
         drawn = [cells_and_seed(self._recipe, key, slot) for slot in opening.slots]
         columns["g"][here] = range(opening.g, opening.g + len(opening.slots))
@@ -112,15 +120,15 @@ class RowMaker:
     def _decode(
         self, opening: Opening, contents: Iterator[Content], frames_n2hw3: np.ndarray, stats: dict[str, int]
     ) -> Code | np.ndarray:
-        """Writes the pixels of one opening into zeros; returns the rows' codes."""
-        begin = time.perf_counter()
+        """Write the pixels of one opening over the zeros; return the codes of its rows."""
+        start = time.perf_counter()
         content = next(contents)
         read = time.perf_counter()
         code, decode_s, resize_s = self._decoded(opening, content, frames_n2hw3)
         total_s = time.perf_counter() - read
         stats["clips"] += 1
         stats["bytes"] += opening.sample.size_bytes
-        stats["wait_read_us"] += round(1e6 * (read - begin))
+        stats["wait_read_us"] += round(1e6 * (read - start))
         stats["decode_us"] += round(1e6 * decode_s)
         stats["resize_us"] += round(1e6 * resize_s)
         stats["ship_us"] += round(1e6 * (total_s - decode_s - resize_s))
@@ -129,10 +137,10 @@ class RowMaker:
     def _decoded(
         self, opening: Opening, content: Content, frames_n2hw3: np.ndarray
     ) -> tuple[Code | np.ndarray, float, float]:
-        """Codes of the rows, and the seconds of decoding and of resizing."""
+        """Return the codes of the rows, and the seconds spent decoding and resizing."""
         sample, slots = opening.sample, opening.slots
-        if sample.key in self._verdicts:  # found since its bytes were asked for
-            return self._verdicts[sample.key], 0.0, 0.0
+        if sample.key in self._known_bad:  # found since its bytes were requested
+            return self._known_bad[sample.key], 0.0, 0.0
         if self._child is None:
             pairs = make_pairs(self._recipe, sample, content, slots)
             frames_n2hw3[:] = pairs.frames_n2hw3
@@ -141,12 +149,12 @@ class RowMaker:
         try:
             answer, _ = self._child.call(request, PairsAnswer, content, into=pixels, what=sample.key)
         except BadClip as bad:
-            frames_n2hw3[:] = 0  # the child may have died in mid-answer
-            self._verdicts[sample.key] = bad.code
+            frames_n2hw3[:] = 0  # the child may have died while it answered
+            self._known_bad[sample.key] = bad.code
             return bad.code, 0.0, 0.0
         return np.array(answer.codes, np.int64), answer.decode_s, answer.resize_s
 
     def close(self) -> None:
-        """Ends the child process."""
+        """End the child process."""
         if self._child is not None:
             self._child.close()

@@ -32,7 +32,7 @@ class Code(enum.IntEnum):
         return self.name.lower()
 
 
-VERDICTS = frozenset({Code.CRASH, Code.TIMEOUT, Code.TOO_MUCH_MEMORY})
+REMEMBERED = frozenset({Code.CRASH, Code.TIMEOUT, Code.TOO_MUCH_MEMORY})
 """Codes that cost a decoding process: clips with one are remembered by key and never decoded again."""
 
 

@@ -23,10 +23,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 LEAST_SUBMITTED = 64
-"""Tasks that are submitted even where no CPU is there yet: an autoscaler starts nodes for tasks that wait, so on a
-head of 0 CPUs it must see them. Those that wait cost the driver a few KB each; Ray starts no more than fit."""
+"""Tasks that are submitted even if there are no CPUs yet: an autoscaler starts nodes for tasks that wait, so it must
+see them. A waiting task costs the driver a few KB; Ray starts no more tasks than fit."""
 REFILL_S = 5.0
-"""How often the number of CPUs is looked at again while no task ends: nodes come and go."""
+"""How often the limit is asked again while no task ends: nodes come and go."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +98,9 @@ def _outcome(reference: ray.ObjectRef[R]) -> Outcome[R]:
 
 @contextlib.contextmanager
 def connected() -> Iterator[None]:
-    """Joins the cluster of `RAY_ADDRESS` (Ray sets it inside a job), else starts one on this machine, quietly.
+    """Join the cluster of `RAY_ADDRESS` (Ray sets it inside a job), or else start one on this machine.
 
-    A cluster that the caller has already joined is used and left running.
+    A cluster that the caller has joined already is used and left running.
 
     Raises:
         ClusterError: the cluster at `RAY_ADDRESS` cannot be reached, or none can be started here.
@@ -108,14 +108,14 @@ def connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    # An explicit "local" keeps Ray from joining whatever other cluster runs on this machine.
+    # An explicit "local" keeps Ray from joining any other cluster that runs on this machine.
     address = os.environ.get("RAY_ADDRESS", "local")
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
-    except Exception as error:  # this very class, where Ray's own processes took too long to start
+    except Exception as error:  # Ray raises a plain Exception when its processes time out on start
         if address == "local":
             raise ClusterError(
-                f"Ray did not start on this machine ({error}); it may be busy: try again, or look into the "
+                f"Ray did not start on this machine ({error}); the machine may be busy: try again, or look into the "
                 "logs of Ray's last session (ray/session_latest/logs in the folder for temporary files)"
             ) from error
         raise ClusterError(
@@ -129,9 +129,9 @@ def connected() -> Iterator[None]:
 
 
 def enter(folder: str) -> None:
-    """Makes the driver's working folder that of this process, on nodes that have it.
+    """Change to the driver's working folder, on nodes that have it.
 
-    Ray Train and Ray Tune start functions in folders of their own, in which relative paths mean something else.
+    Ray Train and Ray Tune start functions in folders of their own, where relative paths mean something else.
     """
     if os.path.isdir(folder):
         os.chdir(folder)

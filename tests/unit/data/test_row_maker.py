@@ -82,9 +82,9 @@ def test_clips_that_crash_or_hang_cost_themselves_alone(hostile):
     assert clips == 2 * n // hostile.data.pairs_per_open
 
 
-def test_verdicts_of_a_checkpoint_hold(settings, plan):
+def test_clips_that_a_checkpoint_knows_to_be_bad_are_not_decoded(settings, plan):
     key = OpenPlan(plan).openings(0, 2)[0].sample.key
-    batches = list(iterate(plan, recipe_for(settings), 0, plan.rows_per_epoch, 4, verdicts={key: Code.CRASH}))
+    batches = list(iterate(plan, recipe_for(settings), 0, plan.rows_per_epoch, 4, known_bad={key: Code.CRASH}))
     codes = {k: set(c) for b in batches for k, c in [(k, [int(x)]) for k, x in zip(b.keys, b.code_b, strict=True)]}
     assert codes[key] == {Code.CRASH}
     assert all(found == {Code.GOOD} for k, found in codes.items() if k not in (key, ""))

@@ -20,7 +20,7 @@ from jaxtyping import Int64
 from videomac.data.batch import Batch
 from videomac.data.row_maker import STATS
 from videomac.data.spans import Span
-from videomac.data.status import VERDICTS, Code
+from videomac.data.status import REMEMBERED, Code
 from videomac.distributed.data.decoding import Decoding
 from videomac.distributed.data.stats import ray_data_figures
 from videomac.distributed.data.window import Decoded, Window
@@ -97,7 +97,7 @@ class BatchStream(Iterator[Batch]):
             self.counters["bad_rows"] += 1
             self.counters[f"bad_{code.reason}"] += 1
             self.bad_clips.setdefault(key, code.reason)
-            if code in VERDICTS:
+            if code in REMEMBERED:
                 self.known_bad[key] = int(code)
 
     def ray_stats(self) -> tuple[dict[str, float], str]:
