@@ -62,10 +62,11 @@ class Record(pydantic.BaseModel):
             ) from invalid
 
 
-def field_table(record: type[Record]) -> str:
+def field_table(record: type[Any]) -> str:
     """A Markdown table of the record's fields: name, type, meaning. The docs hold these tables; a test compares."""
     rows = ["| field | type | meaning |", "|---|---|---|"]
-    for name, field in record.model_fields.items():
+    fields = getattr(record, "model_fields", None) or record.__pydantic_fields__  # a model, or a pydantic dataclass
+    for name, field in fields.items():
         kind = _type_text(field.annotation).replace("|", "\\|")
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{field.alias or name}` | {kind} | {meaning} |")

@@ -10,7 +10,7 @@ def test_a_recipe_survives_the_way_to_another_process():
 
 
 def test_a_recipe_holds_no_address_and_no_secret():
-    settings = pretrain_settings("s3://b/m", **{"data.storage_options": {"secret": "hidden"}})
+    settings = pretrain_settings("s3://b/m", **{"data.storage_options": {"key": "name", "secret": "hidden"}})
     text = recipe_for(settings).to_json()
     assert b"hidden" not in text
     assert b"s3://" not in text
