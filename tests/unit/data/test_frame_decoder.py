@@ -1,11 +1,10 @@
 """Whole clips through the decoding process: the same frames, part by part, and codes for what is wrong with a clip."""
 
-import numpy as np
 import pytest
 
 from tests.unit.data.material import number_of, write_video
 from videomac.config import Bounds
-from videomac.data import decode_worker, frame_decoder
+from videomac.data import frame_decoder
 from videomac.data.frame_decoder import FrameDecoder
 from videomac.data.open_clip import open_clip
 from videomac.data.status import BadClip, Code
@@ -73,16 +72,3 @@ def test_what_is_not_a_video_is_broken_also_if_it_names_one(decoder, clip, tmp_p
         with pytest.raises(BadClip) as bad:
             decoder.count(FramesRequest(path=str(path)))
         assert bad.value.code is Code.BROKEN
-
-
-def test_a_part_has_frames_of_one_size():
-    class Changing:
-        times_s = np.arange(5.0)
-
-        def pictures(self, numbers):
-            yield from ((n, np.zeros((4, 4 if n < 3 else 6, 3), np.uint8)) for n in numbers)
-
-    assert [f.shape for f in decode_worker.frames_up_to(Changing(), 0, 1 << 20)] == [(4, 4, 3)] * 3
-    assert [f.shape for f in decode_worker.frames_up_to(Changing(), 3, 1)] == [(4, 6, 3)]
-    assert len(decode_worker.frames_up_to(Changing(), 0, 48)) == 2, "until they take more than this"
-    assert len(decode_worker.frames_up_to(Changing(), 0, 0)) == 0

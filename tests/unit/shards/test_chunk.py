@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 from fractions import Fraction
 
@@ -13,10 +15,12 @@ import webdataset
 from PIL import Image
 
 from shards.chunk import BuiltChunk, make_chunk
+from shards.finish import write_manifest, write_rejections
 from shards.sources import find_sources
 from tests.unit.data.material import build_settings, number_of, write_video
 from videomac.config import Bounds
 from videomac.data.open_clip import open_clip
+from videomac.storage.storage import Storage
 
 
 def build(source, out, **values):
@@ -63,6 +67,18 @@ def test_short_clips_keep_their_bytes_and_bad_ones_are_listed(folder, tmp_path):
     assert reasons == {
         "corrupt.mp4": "broken", "gone.mp4": "missing", "rubbish.avi": "broken", "short.mp4": "too_short",
     }  # fmt: skip
+
+
+def test_a_name_that_is_not_utf8_is_rejected_and_written_as_text(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(folder / "good.mp4", tmp_path / "in" / "good.mp4")
+    shutil.copy(folder / "good.mp4", os.fsencode(tmp_path / "in") + b"/odd\xff.mp4")
+
+    record = build(tmp_path / "in", tmp_path / "out").record
+
+    assert [(one.source, one.reason) for one in record.rejected] == [("odd\\udcff.mp4", "name")]
+    write_rejections(Storage(str(tmp_path / "out")), record.rejected)
+    write_manifest(Storage(str(tmp_path / "out")), record.shards, record.rejected)
 
 
 def test_plain_webdataset_reads_the_shards(folder, tmp_path):

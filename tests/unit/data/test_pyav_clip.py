@@ -1,16 +1,11 @@
-import io
-import tarfile
-
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.unit.data.material import number_of, write_video
 from videomac.config import Bounds
-from videomac.data.open_clip import decoder_version, open_clip
+from videomac.data.open_clip import open_clip
 from videomac.data.status import BadClip, Code
-from videomac.errors import DataError
 
 BOUNDS = Bounds()
 
@@ -99,34 +94,3 @@ def test_a_playlist_cannot_make_us_open_other_files(small_videos):
         with pytest.raises(BadClip) as bad:
             list(opened(text.encode()).pictures([0]))
         assert bad.value.code is Code.BROKEN
-
-
-def frames_tar(pictures, suffix="png"):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for number, picture in enumerate(pictures):
-            image = io.BytesIO()
-            Image.fromarray(picture).save(image, format=suffix)
-            info = tarfile.TarInfo(f"k.{number:06d}.{suffix}")
-            info.size = len(image.getvalue())
-            tar.addfile(info, io.BytesIO(image.getvalue()))
-        end = tar.offset
-    return stream.getvalue()[:end]
-
-
-def test_frames_of_a_folder_come_unchanged_and_in_time():
-    pictures = np.random.default_rng(0).integers(0, 255, (5, 20, 30, 3), np.uint8)
-    one = open_clip(frames_tar(pictures), "frames", 6.0, "pyav", BOUNDS)
-    assert one.times_s == pytest.approx(np.arange(5) / 6)
-    assert all((picture == pictures[n]).all() for n, picture in one.pictures([1, 4]))
-    with pytest.raises(BadClip):
-        list(open_clip(frames_tar(pictures), "frames", 6.0, "pyav", Bounds(max_pixels=20)).pictures([0]))
-    with pytest.raises(BadClip):
-        open_clip(b"rubbish" * 200, "frames", 6.0, "pyav", BOUNDS)
-
-
-def test_a_decoder_that_is_not_there_stops_everything(monkeypatch):
-    assert decoder_version("pyav") == f"pyav {av.__version__}"
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(DataError, match=r"data\.decoder=pyav: cannot be imported .*pip install av"):
-        decoder_version("pyav")
