@@ -65,7 +65,7 @@ class _Kind(enum.IntEnum):
     BAD_CLIP = 1
     """A `Fault`: the handler cannot use the clip."""
     OUT_OF_MEMORY = 2
-    """A `Fault`: the clip needs more than it may have."""
+    """The clip needs more than it may have."""
     BUG = 3
     """A traceback: the handler raised anything else."""
 
@@ -140,10 +140,12 @@ class Child:
         kind, answer, payload = self._exchange(text, content, cpu_s, cpu_s * WALL_PER_CPU + 10.0, into)
         if kind is _Kind.BUG:
             raise RuntimeError(f"in the decoding process:\n{answer.decode()}")
-        if kind is not _Kind.MESSAGE:
+        if kind is _Kind.OUT_OF_MEMORY:
+            limit_mb = self._bounds.max_memory_mb
+            raise _Died(Code.TOO_MUCH_MEMORY, f"needs more than bounds.max_memory_mb = {limit_mb}")
+        if kind is _Kind.BAD_CLIP:
             fault = Fault.from_json(answer, "the decoding process", DataError)
-            code = Code(fault.code)
-            raise (_Died if kind is _Kind.OUT_OF_MEMORY else BadClip)(code, fault.detail)
+            raise BadClip(Code(fault.code), fault.detail)
         return answer, payload
 
     def _start(self) -> None:
@@ -319,10 +321,10 @@ def _answer(handler: Handler, cpu_s: float, text: bytes, memory: SharedMemory, s
     except MemoryError:
         if process_limits.is_machine_short():
             os.kill(os.getpid(), signal.SIGKILL)  # as the kernel would: a full machine is not the clip's fault
-        return _Kind.OUT_OF_MEMORY, Fault(code=Code.TOO_MUCH_MEMORY, detail="beyond bounds.max_memory_mb").to_json(), 0
+        return _Kind.OUT_OF_MEMORY, b"", 0
     except Exception as error:  # noqa: BLE001 - reported to the parent, which raises it
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
-            detail = "writes a file beyond bounds.max_file_mb"
+            detail = "would write a file larger than bounds.max_file_mb"
             return _Kind.BAD_CLIP, Fault(code=Code.TOO_MANY_BYTES, detail=detail).to_json(), 0
         return _Kind.BUG, traceback.format_exc().encode(), 0
     finally:

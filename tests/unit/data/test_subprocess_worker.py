@@ -123,7 +123,7 @@ def test_the_child_has_a_session_of_its_own_and_leaves_no_core_dumps(child):
 
 def test_memory_is_bounded_for_each_clip(child, tmp_path):
     assert ask(child, "allocate", size_mb=150) == DONE
-    with pytest.raises(BadClip, match=r"too_much_memory: beyond bounds\.max_memory_mb") as bad:
+    with pytest.raises(BadClip, match=r"too_much_memory: needs more than bounds\.max_memory_mb = 256") as bad:
         ask(child, "allocate", size_mb=400)
     assert bad.value.code is Code.TOO_MUCH_MEMORY
     assert ask(child, "allocate", size_mb=400, once=str(tmp_path / "once")) == PASSED_OVER, "once may be bad luck"
@@ -132,7 +132,7 @@ def test_memory_is_bounded_for_each_clip(child, tmp_path):
 
 def test_a_file_is_bounded(child):
     assert ask(child, "write", size_mb=60) == DONE
-    with pytest.raises(BadClip, match=r"too_many_bytes: writes a file beyond bounds\.max_file_mb") as bad:
+    with pytest.raises(BadClip, match=r"too_many_bytes: would write a file larger than bounds\.max_file_mb") as bad:
         ask(child, "write", size_mb=70)
     assert bad.value.code is Code.TOO_MANY_BYTES
 
