@@ -1,6 +1,6 @@
 """The configuration: what can be set, how it is read, and what is refused. Loads without torch and Ray."""
 
-from videomac.config.base import Section, Tree, differing_keys, filled, load, read_yaml, validate
+from videomac.config.base import Section, Tree, differing_keys, filled, load, read_yaml, validate, without_access
 from videomac.config.data import Augment, Bounds, BuildShards, Data, IndexShards, Shards, ShowShards, VerifyShards
 from videomac.config.evaluate import Candidate, Evaluate, LabelledData, Probe, Propagation
 from videomac.config.model import Encoder, Model
@@ -50,4 +50,5 @@ __all__ = [
     "read_yaml",
     "refuse_throwaway_places",
     "validate",
+    "without_access",
 ]

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 import pydantic
 import yaml
 
-from videomac.config.messages import BadValueError, explain
+from videomac.config.messages import ACCESS, BadValueError, explain
 from videomac.config.places import REVEAL
 from videomac.errors import ConfigError
 from videomac.facts.shipped import locate
@@ -55,7 +55,7 @@ class Section(pydantic.BaseModel):
 
     def canonical_json(self) -> str:
         """Return the resolved values as JSON with sorted keys, without access options: what `config_hash` hashes."""
-        return json.dumps(_without_access(self.plain()), sort_keys=True, separators=(",", ":"))
+        return json.dumps(without_access(self.plain()), sort_keys=True, separators=(",", ":"))
 
     def config_hash(self) -> str:
         """Return the first 12 hex digits of the SHA-256 of the resolved values."""
@@ -142,6 +142,14 @@ def filled(schema: type[Section], tree: Tree) -> Tree:
     return complete
 
 
+def without_access(tree: Tree) -> Tree:
+    """Return the tree with empty access options: how data is reached changes nothing that is computed from it."""
+    return {
+        key: {} if key == ACCESS else without_access(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+    }
+
+
 def differing_keys(old: Tree, new: Tree, prefix: str = "") -> list[str]:
     """Return a line `a.b: old -> new` for every leaf in which two resolved configurations (plain trees) differ."""
     lines: list[str] = []
@@ -200,11 +208,3 @@ def _assign(schema: type[Section], tree: Tree, dotted: str, value: Any) -> None:
 
 def _json_value(value: Any) -> Any:
     return json.loads(json.dumps(value, default=lambda item: item.plain()))
-
-
-def _without_access(tree: Tree) -> Tree:
-    """How data is reached changes nothing that is computed: only the place of the options stays."""
-    return {
-        key: {} if key == "storage_options" else _without_access(value) if isinstance(value, dict) else value
-        for key, value in tree.items()
-    }

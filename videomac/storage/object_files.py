@@ -39,6 +39,7 @@ FOR_GOOD = (
     NotADirectoryError,
     IsADirectoryError,
     *NO_CREDENTIALS,
+    botocore.exceptions.ProfileNotFound,
     botocore.exceptions.ParamValidationError,
 )
 """Faults that no further attempt mends."""
@@ -222,6 +223,8 @@ def _reason(error: BaseException, advice: Advice) -> str:
 
     if isinstance(error, NO_CREDENTIALS):
         return either("no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", advice.access)
+    if isinstance(error, botocore.exceptions.ProfileNotFound):
+        return "no such profile on this machine; add it to ~/.aws/credentials on every node"
     if isinstance(error, FileNotFoundError):
         return either("does not exist; check bucket, prefix and AWS_ENDPOINT_URL", advice.missing)
     if isinstance(error, PermissionError):

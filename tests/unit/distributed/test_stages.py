@@ -62,6 +62,16 @@ def test_another_configuration_is_refused_with_the_keys_and_the_command(tmp_path
     assert "changed: pretrain.train.steps" in capsys.readouterr().out
 
 
+def test_access_options_may_change_and_their_secrets_are_not_kept(tmp_path):
+    inline = ["pretrain.data.storage_options={key: AKIAFIRST0000, secret: first/secret/value}"]
+    QuickstartStages(quickstart(tmp_path, *inline), count=1)
+    kept = (tmp_path / "quickstart" / "quickstart.yaml").read_text()
+    QuickstartStages(quickstart(tmp_path, "pretrain.data.storage_options={key_env: A, secret_env: B}"), count=1)
+
+    assert "secret: '***'" in kept
+    assert "first/secret/value" not in kept
+
+
 def test_evaluation_settings_may_change(tmp_path, capsys):
     QuickstartStages(quickstart(tmp_path), count=1)
     QuickstartStages(quickstart(tmp_path, "evaluate.preset=crw"), count=1)
