@@ -69,12 +69,14 @@ def wait_for(url: str, timeout_s: float = 60.0) -> None:
             time.sleep(0.5)
 
 
-def submit(url: str, environment: dict[str, str], *words: str) -> dict:
-    """Submit a job and wait for it; return its record from the Jobs API."""
+def submit(url: str, environment: dict[str, str], *words: str, working_dir: Path | None = None) -> dict:
+    """Submit a job, with an uploaded working folder if one is given, and wait; return its record from the Jobs API."""
+    flags = ["--working-dir", str(working_dir)] if working_dir else []
     name, end = f"job-{time.monotonic_ns()}", time.monotonic() + 90
     while True:
         done = subprocess.run(
-            [RAY, "job", "submit", "--submission-id", name, "--address", url, "--", sys.executable, *words],
+            [RAY, "job", "submit", "--submission-id", name, "--address", url, *flags, "--", sys.executable,
+             *words],
             env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
         )  # fmt: skip
         print(done.stdout, done.stderr)
@@ -114,3 +116,28 @@ def test_a_wrong_config_fails_the_job_with_one_line(head):
 
     assert job["status"] == "FAILED"
     assert job["driver_exit_code"] == 2 or "exit code 2" in job["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (
+            ("ray_jobs.pretrain", "run.name=a", "train.steps=2", "data.manifest=s3://bucket/manifest.json"),
+            "run.storage",
+        ),
+        (("ray_jobs.build_shards", "videos", "/shared/shards"), "source"),
+    ],
+)
+def test_a_place_in_the_throwaway_working_folder_of_the_job_is_refused(head, tmp_path, words, key):
+    url, environment = head
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "list.txt").write_text("")
+
+    job = submit(url, environment, "-m", *words, working_dir=tmp_path)
+
+    with urllib.request.urlopen(f"{url}/api/jobs/{job['submission_id']}/logs", timeout=10) as answer:
+        shown = json.load(answer)["logs"]
+    assert job["status"] == "FAILED"
+    assert job["driver_exit_code"] == 2 or "exit code 2" in job["message"]
+    assert f": {key}: " in shown
+    assert "is relative; in a submitted job it lies in the job's working folder" in shown
