@@ -72,9 +72,11 @@ class Section(pydantic.BaseModel):
             _assign(type(self), tree, key, value)
         return validate(type(self), tree, origin="override")
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        for name, value in super().__repr_args__():
-            yield name, redacted(value) if isinstance(value, str) else value
+    def __repr__(self) -> str:
+        return redacted(super().__repr__())
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 def load(schema: type[S], path: str | None = None, overrides: typing.Sequence[str] = ()) -> S:

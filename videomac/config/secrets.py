@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 
@@ -16,6 +16,7 @@ from videomac.redaction import MASK, redacted, remember
 
 S = TypeVar("S", bound=Section)
 SECRETS = ("key", "secret", "token")
+Secret = Annotated[pydantic.SecretStr, pydantic.Field(min_length=1)]
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -39,11 +40,11 @@ class StorageOptions(Section):
     """Environment variable that holds the secret access key."""
     token_env: str | None = pydantic.Field(default=None, pattern=VARIABLE)
     """Environment variable that holds the session token."""
-    key: pydantic.SecretStr | None = None
+    key: Secret | None = None
     """Access key id, inline: better name a variable, because shells and job logs keep command lines."""
-    secret: pydantic.SecretStr | None = None
+    secret: Secret | None = None
     """Secret access key, inline."""
-    token: pydantic.SecretStr | None = None
+    token: Secret | None = None
     """Session token, inline."""
 
     @pydantic.model_validator(mode="before")
@@ -85,21 +86,21 @@ class StorageOptions(Section):
             ConfigError: an environment variable that is named here is not set.
         """
         found = {name: value for name in ("endpoint_url", "region", "profile") if (value := getattr(self, name))}
-        for name in SECRETS:
-            value = self._value(name)
-            if value is not None:
-                remember(value)
-                found[name] = value
-        return found
+        return found | {name: value for name in SECRETS if (value := self._value(name)) is not None}
 
-    def held(self) -> StorageOptions:
+    def held(self, key: str = "storage_options") -> StorageOptions:
         """Return a copy that holds the values of its environment variables, for processes on other machines.
+
+        Args:
+            key: dotted key of this section, for messages.
 
         Raises:
             ConfigError: an environment variable that is named here is not set.
         """
-        values = {name: pydantic.SecretStr(value) for name in SECRETS if (value := self._value(name)) is not None}
-        return self.model_copy(update=values)
+        values = {name: self._value(name, key) for name in SECRETS}
+        return self.model_copy(
+            update={n: pydantic.SecretStr(value) for n, value in values.items() if value is not None}
+        )
 
     def _inline(self, name: str) -> pydantic.SecretStr | None:
         return getattr(self, name)
@@ -107,18 +108,17 @@ class StorageOptions(Section):
     def _variable(self, name: str) -> str | None:
         return getattr(self, f"{name}_env")
 
-    def _value(self, name: str) -> str | None:
+    def _value(self, name: str, key: str = "storage_options") -> str | None:
         inline, variable = self._inline(name), self._variable(name)
-        if inline is not None:
-            return inline.get_secret_value()
-        if variable is None:
+        if inline is None and variable is None:
             return None
-        if not os.environ.get(variable):
+        value = os.environ.get(variable or "") if inline is None else inline.get_secret_value()
+        if not value:
             raise ConfigError(
-                f"storage_options.{name}_env: the environment variable {variable} is not set; export it where the "
-                "command runs"
+                f"{key}.{name}_env: the environment variable {variable} is not set; export it where the command runs"
             )
-        return os.environ[variable]
+        remember(value)
+        return value
 
 
 Access = StorageOptions | Mapping[str, str] | None
@@ -134,8 +134,12 @@ def clear_options(access: Access) -> dict[str, str]:
     return access.resolved() if isinstance(access, StorageOptions) else dict(access or {})
 
 
-def hold_secrets(section: S) -> S:
+def hold_secrets(section: S, prefix: str = "") -> S:
     """Return the configuration with every secret that an environment variable holds, so that it can be sent to others.
+
+    Args:
+        section: a whole configuration, or a section of one.
+        prefix: dotted key of the section and a dot, for messages.
 
     Raises:
         ConfigError: an environment variable that the configuration names is not set.
@@ -143,7 +147,8 @@ def hold_secrets(section: S) -> S:
     changed: dict[str, Section] = {}
     for name, value in section:
         if isinstance(value, Section):
-            held = value.held() if isinstance(value, StorageOptions) else hold_secrets(value)
+            key = f"{prefix}{name}"
+            held = value.held(key) if isinstance(value, StorageOptions) else hold_secrets(value, f"{key}.")
             if held is not value:
                 changed[name] = held
     return section.model_copy(update=changed) if changed else section

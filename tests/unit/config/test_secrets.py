@@ -73,7 +73,10 @@ def test_a_variable_that_is_not_set_ends_the_command_with_its_name(monkeypatch, 
         pytest.fail("the command must not start")
 
     assert left.value.code == 2
-    assert "storage_options.key_env: the environment variable MY_KEY is not set; export it" in capsys.readouterr().err
+    assert (
+        "pretrain: data.storage_options.key_env: the environment variable MY_KEY is not set; export it"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_profile_is_only_a_name():
@@ -104,6 +107,7 @@ def test_a_written_file_resumes_with_secrets_from_the_command_line_or_the_enviro
         [f"data.storage_options.secret={{a: {SECRET}}}"],
         [*INLINE, f"data.image_size={SECRET}"],
         [f"data.storage_options.token={SECRET}"],
+        ["data.storage_options.secret=''", f"data.storage_options.key={KEY}"],
         [f"data.manifest=[https://{KEY}:{SECRET}@host/manifest.json]"],
         [f"data.manifest=[https://host/manifest.json?X-Amz-Signature={KEY}]"],
         [f"data.secret={SECRET}"],
