@@ -15,6 +15,8 @@ from videomac.redaction import MASK, redacted
 
 SHOWN_CHARACTERS = 80
 """Longer values are cut in messages."""
+PYDANTIC_OPENING = re.compile(r"^(Value error, |[A-Z]\w+ should (be|have|match) )")
+"""What pydantic's messages start with, where ours say `expected`."""
 ACCESS = "storage_options"
 """Values below this key are never shown: they may be secrets, or secrets in the wrong place."""
 
@@ -48,7 +50,7 @@ def _complaint(schema: type[pydantic.BaseModel], detail: Any) -> str:
         return f"unknown key{_suggested_key(schema, detail['loc'])}"
     if kind == "missing":
         return "required, but not given; set it in the file or as key=value"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = PYDANTIC_OPENING.sub("", detail["msg"])
     if kind == "value_error":
         return message
     if ACCESS in detail["loc"]:
