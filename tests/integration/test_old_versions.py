@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from videomac.pretrain import checkpoint
 from videomac.pretrain.resume import check_resumable
 from videomac.pretrain.setup import build_state, derive_extent
 from videomac.pretrain.step import train_step
+from videomac.records import evaluation, events, ledger, metrics, quickstart, sweep
+from videomac.records.base import Record
+from videomac.records.card import Card
+from videomac.records.checkpoint import CheckpointFiles, CheckpointState, DataFacts
 
 QUICKSTART = "runs/quickstart"
 INTERRUPTED = "runs/interrupted"
@@ -84,6 +89,40 @@ def rows_from(settings: config.Pretrain, start: int, stop: int, batch_rows: int)
     return iterate(read_plan(settings.data, settings.run.seed), recipe_for(settings), start, stop, batch_rows)
 
 
+def as_record(record: type[Record]) -> Callable[[bytes, str], object]:
+    return record.from_json
+
+
+@pytest.mark.parametrize(
+    ("pattern", "read"),
+    [
+        ("runs/*/metrics.jsonl", metrics.parse_line),
+        ("runs/sweep/trials/*/metrics.jsonl", metrics.parse_line),
+        ("runs/*/events.jsonl", events.parse_event),
+        ("runs/*/ledger/*_start.json", as_record(ledger.LedgerStart)),
+        ("runs/*/ledger/*.jsonl", as_record(ledger.LedgerLine)),
+        ("runs/*/checkpoints/*/state.json", as_record(CheckpointState)),
+        ("runs/*/checkpoints/*/files.json", as_record(CheckpointFiles)),
+        ("runs/quickstart/export/card.json", as_record(Card)),
+        ("runs/sweep/trials/*/export/card.json", as_record(Card)),
+        ("runs/quickstart/evaluation/results.json", as_record(evaluation.Results)),
+        ("runs/sweep/trials/*/evaluation/results.json", as_record(evaluation.Results)),
+        ("runs/quickstart/evaluation/clips/*/*/*.json", as_record(evaluation.ClipRecord)),
+        ("runs/quickstart/results.json", as_record(quickstart.Results)),
+        ("runs/sweep/results.json", as_record(sweep.Results)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_file_is_the_record_that_is_read_today(old, pattern, read):
+    paths = sorted(old.glob(pattern))
+    assert paths
+    for path in paths:
+        content = path.read_bytes()
+        for part in content.splitlines() if path.suffix == ".jsonl" else [content]:
+            event = read(part, str(path))
+            assert type(event) is not events.Event, f"{path}: an event of a kind that is not known any more"
+
+
 def test_manifest_and_index_give_the_same_rows(old, expected):
     settings = config.load(config.Pretrain, f"{INTERRUPTED}/config.yaml")
 
@@ -107,7 +146,7 @@ def test_a_checkpoint_goes_on_with_the_same_losses(old, expected):
     saved = checkpoint.load(state, CHECKPOINT)
 
     decoder = decoder_version(settings.data.decoder)
-    check_resumable(state, saved, {"manifest_sha256": plan.digest, "decoder": decoder})
+    check_resumable(state, saved, DataFacts(manifest_sha256=plan.digest, decoder=decoder))
     assert (state.step, state.rows_used) == (4, 32)
     batches = rows_from(settings, 32, 48, 4)
     losses = [train_step(state, batches).loss for _ in range(2)]
@@ -120,7 +159,7 @@ def test_the_ledger_holds_every_row_up_to_the_checkpoint(old):
 
     steps = read_ledger(RunFolder("runs", "interrupted"))
 
-    rows = {step: sorted(g for line in lines for g in line["g"]) for step, lines in steps.items()}
+    rows = {step: sorted(g for line in lines for g in line.g) for step, lines in steps.items()}
     assert {step: rows[step] for step in range(1, 5)} == {
         step: list(range(8 * step - 8, 8 * step)) for step in range(1, 5)
     }
