@@ -22,8 +22,11 @@ HASHING = {
 """Modules that hash values in memory."""
 FILES = {
     "shards/chunk.py": "scratch files beside the decoder",
+    "shards/encode.py": "scratch files beside the decoder",
     "shards/index.py": "scratch files beside the decoder",
     "shards/tarball.py": "a shard that is being written, before its upload",
+    "videomac/data/process_limits.py": "/proc",
+    "videomac/data/pyav_clip.py": "scratch files of a build, and labelled videos, in the decoding process",
     "videomac/config/base.py": "the configuration file that is named on the command line",
     "videomac/distributed/evaluate/*.py": "an export unpacked on the node that scores it",
     "videomac/distributed/stages.py": "an old run folder moved aside as a whole",
