@@ -181,7 +181,7 @@ def test_a_page_can_be_made_of_it(old, folder, shown, capsys):
 
     page = (old / folder / "report.html").read_text()
     assert [text for text in shown if text not in page] == []
-    assert "Could not be read" not in page
+    assert "Cannot be read" not in page
     assert capsys.readouterr().out.strip().endswith("report.html")
 
 

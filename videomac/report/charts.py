@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from videomac.facts.tasks import TASKS
+from videomac.records.metrics import PROBE
 from videomac.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, legend, new_figure, titled
-from videomac.report.folder import RunFolder
+from videomac.report.folder import RunRecord
 from videomac.report.page import figure_data_uri
 
 if TYPE_CHECKING:
@@ -31,13 +33,13 @@ SMALL = {
     "target_distance": "distance between the two networks",
 }
 SCHEDULES = {"lr", "momentum"}
-HEADLINES = ("J&F-Mean", "mIoU", "PCK@0.1")
+HEADLINES = {task.headline for task in TASKS.values()}
 """Scores of a probe that are charted."""
 BINS = 500
 """Points of a curve: longer runs are drawn as the range of values in each bin."""
 # Losses have a chart of their own; the others are counts and times, which the page gives as numbers.
 NOT_CHARTED = {"loss", *(key for key, _, _ in PARTS)} | {
-    "step", "rows", "time_s", "eta_s", "step_s", "wait_share_total", "bad_rows", "skipped_steps",
+    "rows", "time_s", "eta_s", "step_s", "wait_share_total", "bad_rows", "skipped_steps",
     "clips_read", "pairs_made", "read_mb", "storage_requests", "ray_blocks", "ray_output_mb", "ray_spilled_mb",
 }  # fmt: skip
 
@@ -60,7 +62,7 @@ Chart = tuple[str, str]
 """`data:` URI of a chart and what it shows in words."""
 
 
-def loss_charts(run: RunFolder) -> list[Chart]:
+def loss_charts(run: RunRecord) -> list[Chart]:
     """Return charts of the total loss and of its parts, raw (faint) and smoothed; none before the first step."""
     if not len(run.column("loss")[0]):
         return []
@@ -74,7 +76,7 @@ def loss_charts(run: RunFolder) -> list[Chart]:
     return [(figure_data_uri(whole), "total loss by step"), (figure_data_uri(parts), "parts of the loss by step")]
 
 
-def small_charts(run: RunFolder) -> list[Chart]:
+def small_charts(run: RunRecord) -> list[Chart]:
     """Return a small chart for every other numeric metric."""
     charts = []
     for key in (*SMALL, *_other_metrics(run)):
@@ -125,18 +127,15 @@ def clip_chart(clips: Sequence[str], rows: Sequence[tuple[str, Sequence[float | 
     return figure_data_uri(figure)
 
 
-def _other_metrics(run: RunFolder) -> list[str]:
-    seen = {key for line in run.metrics for key, value in line.items() if _charted(key, value)}
-    return sorted(seen - SMALL.keys())
+def _other_metrics(run: RunRecord) -> list[str]:
+    return sorted(metric for metric in run.metrics - SMALL.keys() if _charted(metric))
 
 
-def _charted(key: str, value: object) -> bool:
-    if key in NOT_CHARTED or (key.startswith("probe/") and key.removeprefix("probe/") not in HEADLINES):
-        return False
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _charted(metric: str) -> bool:
+    return metric not in NOT_CHARTED and (not metric.startswith(PROBE) or metric.removeprefix(PROBE) in HEADLINES)
 
 
-def _lines(axes: Axes, run: RunFolder, lines: Sequence[tuple[str, str, str]], smooth: bool = True) -> None:
+def _lines(axes: Axes, run: RunRecord, lines: Sequence[tuple[str, str, str]], smooth: bool = True) -> None:
     """Draw metrics (key, label, colour) raw and smoothed, and a line at each restart."""
     drawn = [np.empty(0)]
     for key, label, colour in lines:

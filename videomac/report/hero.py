@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videomac.report.figures import INK, MUTED
-from videomac.report.folder import RunFolder, read_run
+from videomac.report.folder import Arrays, RunRecord, read_run
 from videomac.report.pictures import drawn_frames
 from videomac.report.scores import Scores, read_scores
 from videomac.storage.copies import write_file
@@ -68,7 +68,7 @@ def hero_picture(run_folder: str, out_png: str) -> str | None:
     return out_png
 
 
-def _reconstruction_rows(run: RunFolder) -> list[Row]:
+def _reconstruction_rows(run: RunRecord) -> list[Row]:
     if not run.pictures:
         return []
     arrays = run.pictures[-1][1]
@@ -79,7 +79,7 @@ def _reconstruction_rows(run: RunFolder) -> list[Row]:
     return [Row("reconstruction", groups, heading, [text for _ in pairs for _, text in columns])]
 
 
-def _propagation_rows(run: RunFolder, scores: Scores | None) -> list[Row]:
+def _propagation_rows(run: RunRecord, scores: Scores | None) -> list[Row]:
     if scores is None or not run.propagations:
         return []
     clips = [clip for clip in scores.clips if clip in run.propagations][:CLIPS]
@@ -101,16 +101,16 @@ def _propagation_rows(run: RunFolder, scores: Scores | None) -> list[Row]:
     return rows
 
 
-def _chosen(arrays: dict[str, np.ndarray]) -> np.ndarray:
+def _chosen(arrays: Arrays) -> np.ndarray:
     return np.unique(np.linspace(0, len(arrays["frames"]) - 1, FRAMES).round().astype(int))
 
 
-def _frames(arrays: dict[str, np.ndarray], key: str) -> list[np.ndarray]:
+def _frames(arrays: Arrays, key: str) -> list[np.ndarray]:
     drawn = drawn_frames(arrays, key)
     return [drawn[i] for i in _chosen(arrays)] if drawn else []
 
 
-def _frame_captions(arrays: dict[str, np.ndarray]) -> list[str]:
+def _frame_captions(arrays: Arrays) -> list[str]:
     ids = [int(arrays["frame_ids"][i]) for i in _chosen(arrays)]
     return [f"frame {at}" + (", given" if place == 0 else "") for place, at in enumerate(ids)]
 

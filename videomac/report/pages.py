@@ -16,7 +16,7 @@ def write_report(folder: str) -> str:
     Raises:
         StorageError: there is no such folder, or the page cannot be written.
     """
-    results = Reader(folder).json("results.json") or {}
+    results = Reader(folder).keys("results.json")
     if "trials" in results:
         return write_sweep_report(folder)
     if "rows" in results:

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from videomac.records.events import BadRow
 from videomac.records.quickstart import Summary
-from videomac.report.folder import RunFolder, read_run
+from videomac.report.folder import RunRecord, read_run
 from videomac.report.scores import read_scores
 
-
-def summarise(run_folder: str) -> Summary:
-    """Return the numbers of a run folder.
-
-    Raises:
-        StorageError: there is no such folder.
-    """
-    run = read_run(run_folder)
-    scores = read_scores(run.evaluation)
-    keys = ("step", "rows", "loss", "loss_online", "loss_target", "loss_consistency", "wait_share_total")
-    return Summary(
-        training={key: run.last(key) for key in keys if run.last(key) is not None} | _speed(run),
-        ms_per_pair=ms_per_pair(run),
-        data=counts(run),
-        features=scores.summary() if scores else (),
-    )
-
-
+TRAINING = ("rows", "loss", "loss_online", "loss_target", "loss_consistency", "wait_share_total")
+"""Metrics of which a summary has the last value."""
+COUNTED = {"rows": "pairs used for training", "bad_rows": "pairs that could not be read"}
+"""Metrics that count over the whole run, in words."""
 DATA_PATH = {
     "clips_read": "clips read and decoded",
     "pairs_made": "pairs made",
@@ -42,7 +29,7 @@ DATA_PATH = {
 """Metrics of the data path, which count from the start of the newest attempt."""
 
 
-def ms_per_pair(run: RunFolder) -> dict[str, float]:
+def ms_per_pair(run: RunRecord) -> dict[str, float]:
     """Return the wall milliseconds of a pair, with all workers side by side, and how they divide.
 
     The total is the median over the logged steps; the share of waiting is that of the newest attempt after its first
@@ -59,26 +46,47 @@ def ms_per_pair(run: RunFolder) -> dict[str, float]:
     return {"training": wall, "of that waiting for data": waiting, "of that computing": wall - waiting}
 
 
-def counts(run: RunFolder) -> dict[str, int]:
+def counts(run: RunRecord) -> dict[str, int]:
     """Return by name how much was read and used, how much was bad and why, and how often the run restarted."""
-    counted: dict[str, int] = {}
-    if run.manifest:
-        counted |= {f"clips in the {split} split": n for split, n in run.manifest.get("samples", {}).items() if n}
-        counted |= {f"sources rejected: {why}": n for why, n in run.manifest.get("rejected", {}).items()}
-    logged = (("rows", "pairs used for training"), ("bad_rows", "pairs that could not be read"))
-    counted |= {text: run.last(key) for key, text in logged if run.last(key) is not None}
     bad = [event for event in run.events if isinstance(event, BadRow)]
     reasons = Counter(event.reason.replace("_", " ") for event in bad)
+    since = " since the last restart" if run.restarts() else ""
+    counted = {f"clips in the {split} split": n for split, n in run.shards.samples.items() if n}
+    counted |= {f"sources rejected: {why}": n for why, n in run.shards.rejected.items()}
+    counted |= _last_of(run, COUNTED)
     counted |= {f"pairs not read: {reason}": n for reason, n in reasons.most_common()}
     if bad:
         counted["clips with a pair that could not be read"] = len({event.key for event in bad})
-    since = " since the last restart" if run.restarts() else ""
-    counted |= {text + since: round(run.last(key)) for key, text in DATA_PATH.items() if run.last(key) is not None}
-    if run.last("skipped_steps"):
-        counted["steps skipped"] = run.last("skipped_steps")
+    counted |= _last_of(run, {metric: text + since for metric, text in DATA_PATH.items()})
+    if skipped := run.last("skipped_steps"):
+        counted["steps skipped"] = round(skipped)
     return counted | {"restarts": len(run.restarts())}
 
 
-def _speed(run: RunFolder) -> dict[str, float]:
+def summarise(run_folder: str) -> Summary:
+    """Return the numbers of a run folder.
+
+    Raises:
+        StorageError: there is no such folder, or it cannot be read.
+    """
+    run = read_run(run_folder)
+    scores = read_scores(run.evaluation)
+    return Summary(
+        training=_training(run),
+        ms_per_pair=ms_per_pair(run),
+        data=counts(run),
+        features=scores.summary() if scores else (),
+    )
+
+
+def _training(run: RunRecord) -> dict[str, int | float]:
+    step = {} if run.last_step is None else {"step": run.last_step}
+    last = {metric: value for metric in TRAINING if (value := run.last(metric)) is not None}
     pairs_per_s = run.column("pairs_per_s")[1]
-    return {"pairs_per_s": float(np.median(pairs_per_s))} if len(pairs_per_s) else {}
+    return step | last | ({"pairs_per_s": float(np.median(pairs_per_s))} if len(pairs_per_s) else {})
+
+
+def _last_of(run: RunRecord, names: Mapping[str, str]) -> dict[str, int]:
+    """The last values of metrics that count, under other names."""
+    last = {text: run.last(metric) for metric, text in names.items()}
+    return {text: round(value) for text, value in last.items() if value is not None}

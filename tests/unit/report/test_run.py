@@ -104,7 +104,7 @@ def test_damage_is_named_and_the_rest_is_shown(make_run: Callable[[], Path]) -> 
         file.write('{"step": 5\n')
     html = page_of(folder)
     assert html.count("Cannot be read") == 3
-    assert "metrics.jsonl: line 41 is no JSON object" in html
+    assert "metrics.jsonl: line 41: not a JSON object with a step" in html
     assert "After step 100." in html
     assert "loss at step 200" in html
 
