@@ -31,7 +31,7 @@ TIMM_HEADS = ("head.", "fc.", "norm_pre.")
 
 
 def load_initial_weights(model: MaskedAutoencoder, source: str) -> None:
-    """Sets the encoder's weights; the decoder's too where `source` has them in the same shapes.
+    """Set the encoder's weights, and the decoder's if `source` has them in the same shapes.
 
     Raises:
         CheckpointError: nothing there, or weights of another network.
@@ -50,7 +50,7 @@ def load_initial_weights(model: MaskedAutoencoder, source: str) -> None:
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
-    """The weights of a file or folder (a path or URL) or timm name: `encoder.`/`decoder.` names of ours, or timm's.
+    """Return the weights of a file or folder (a path or URL) or timm name, under our names or timm's.
 
     Raises:
         CheckpointError: nothing there that can be read without unpickling.
@@ -95,6 +95,6 @@ def _read_pth(path: Path) -> dict[str, Any]:
 
 
 def _in_our_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published code's layout is known by its MinkowskiEngine kernels."""
+    """Return weights under our names; MinkowskiEngine's kernels tell the published code's layout."""
     published = any(name.endswith(".kernel") for name in state)
     return from_published(state) if published else {name.removeprefix("module."): t for name, t in state.items()}

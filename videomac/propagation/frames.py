@@ -127,7 +127,7 @@ def read_ids(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.mode not in ("P", "L", "1", "I", "I;16"):
                 raise EvaluationError(
-                    f"{path}: mode {image.mode}; labels are indexed or grey PNGs whose values are ids"
+                    f"{path}: mode {image.mode}; labels must be indexed or grey PNGs whose values are ids"
                 )
             ids_hw = np.array(image)
     except FileNotFoundError as error:

@@ -48,7 +48,7 @@ def test_split_as_a_text_file_of_paths(small_davis, tmp_path):
 def test_colour_annotation_is_refused(small_davis):
     path = small_davis / "Annotations/480p/dog/00000.png"
     Image.open(path).convert("RGB").save(path)
-    with pytest.raises(EvaluationError, match="mode RGB; labels are indexed or grey PNGs"):
+    with pytest.raises(EvaluationError, match="mode RGB; labels must be indexed or grey PNGs"):
         score("davis", data(small_davis), "dog")
 
 
