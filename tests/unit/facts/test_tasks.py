@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videomac.config import Candidate, Evaluate, LabelledData
+from videomac.config import Bounds, Candidate, Evaluate, LabelledData
 from videomac.facts.presets import PRESETS
 from videomac.facts.tasks import TASKS
 from videomac.propagation import summary, tasks
@@ -22,7 +22,7 @@ def frames(tmp_path: Path):
 
     for number in range(4):
         Image.new("RGB", (SIDE, SIDE), (40 * number, 0, 0)).save(tmp_path / f"{number:05d}.png")
-    return find_frames(tmp_path)
+    return find_frames(tmp_path, Bounds())
 
 
 def clip_of(task: str, frames, folder: Path):
