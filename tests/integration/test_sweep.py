@@ -11,6 +11,7 @@ from ray_jobs import tune
 from videomac.facts.tasks import TASKS
 from videomac.records.sweep import Results
 
+SECRET = "sweep-Secret-90c1"
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(420)]
 
 
@@ -27,6 +28,7 @@ def test_a_two_by_two_sweep_is_scored_by_propagation(ray_cluster, sample_shards,
                 "pretrain.train={batch_size: 8, micro_batch: 4, steps: 2}",
                 "pretrain.checkpoint.every_steps=2",
                 "pretrain.workers.count=1",
+                f"pretrain.data.storage_options={{key: {SECRET}1, secret: {SECRET}2}}",
             ]
         )
         == 0
@@ -42,3 +44,5 @@ def test_a_two_by_two_sweep_is_scored_by_propagation(ray_cluster, sample_shards,
     assert f"best: {results.best}" in capfd.readouterr().out
     for trial in results.trials:
         assert (Path(str(trial.run_folder)) / "report.html").exists(), "every trial is a run with a page of its own"
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == [], "Ray Tune's own files included"
