@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from videomac.config import BuildShards, Evaluate, Export, Pretrain, Quickstart, check_inputs
+from videomac.config.tune import PROBE
 from videomac.distributed.cluster import connected
 from videomac.distributed.evaluate.run import evaluate
 from videomac.distributed.stages import QuickstartStages, Stages
@@ -24,11 +25,11 @@ HERO = "hero.png"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a pipeline came to."""
+    """What a pipeline produced."""
 
     run: RunResult
     scores: Mapping[str, float]
-    """Of the export, by name, and `probe` where the best probed checkpoint was exported; empty without evaluation."""
+    """Scores of the export by name, and `probe` if it is the best probed checkpoint; empty without an evaluation."""
 
 
 def run_pipeline(
@@ -65,7 +66,7 @@ def run_pipeline(
     stages.run("export", export, Export(checkpoint=checkpoint, out=f"{folder}/export"))
     scores = stages.run("evaluate", evaluate, evaluation).scores_or_nan if evaluation else {}
     print(f"report: {stages.run('report', report, folder)}", flush=True)
-    return Outcome(run, scores | {"probe": probed.score} if probed else scores)
+    return Outcome(run, scores | {PROBE: probed.score} if probed else scores)
 
 
 def run_quickstart(config: Quickstart, build_shards: Callable[[BuildShards], object]) -> Outcome:

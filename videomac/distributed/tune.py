@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from videomac.config import Evaluate, Pretrain, Tune
+from videomac.config.tune import PROBE
 from videomac.data.manifest import load_manifest
 from videomac.distributed.cluster import connected, enter
 from videomac.distributed.pipeline import run_pipeline
@@ -119,7 +120,7 @@ def _tuner(config: Tune, url: str) -> tune.Tuner:
 def _trial(result: tune.Result, task: str) -> Trial:
     """A trial's row of the table, from what Ray Tune kept of it."""
     metrics = result.metrics or {}
-    reported = {name: metrics[name] for name in (*TASKS[task].scores, "probe") if name in metrics}
+    reported = {name: metrics[name] for name in (*TASKS[task].scores, PROBE) if name in metrics}
     return Trial(
         name=metrics.get("trial_id"),
         values=result.config or {},

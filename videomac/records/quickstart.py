@@ -1,4 +1,4 @@
-"""`results.json` of a quickstart: its stages and what they led to. The page of the run is drawn from it, too."""
+"""`results.json` of a quickstart: stages, numbers and scores. The page of its run shows the stages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FeatureScores(Record):
 
 
 class Summary(Record):
-    """What a run came to in numbers."""
+    """The numbers of a run."""
 
     model_config = pydantic.ConfigDict(extra="ignore")
 

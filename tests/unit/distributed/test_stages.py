@@ -1,4 +1,4 @@
-"""A run folder belongs to one configuration; stages are timed and recorded."""
+"""A run folder belongs to one configuration; its stages are timed and recorded."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A run folder made by code, in the formats that training and evaluation write."""
+"""A run folder made by code in the formats that training and evaluation write."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write_propagation(folder: Path, clip: str) -> None:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[[], Path]:
-    """Writes a whole, finished run and returns its folder."""
+    """Return a function that writes a complete, finished run and returns its folder."""
 
     def make() -> Path:
         folder = tmp_path / "made-by-code"

@@ -26,7 +26,7 @@ def test_a_finished_run_has_a_wide_picture(make_run: Callable[[], Path], tmp_pat
     assert (margin == 255).all(), "pictures end at the margin"
 
 
-def test_half_a_run_has_half_a_picture_and_an_empty_one_none(make_run: Callable[[], Path], tmp_path: Path) -> None:
+def test_half_a_run_gives_half_a_picture_and_an_empty_one_none(make_run: Callable[[], Path], tmp_path: Path) -> None:
     folder = make_run()
     whole = drawn(folder, tmp_path).shape[0]
     (folder / "evaluation" / "results.json").unlink()

@@ -1,4 +1,4 @@
-"""Pages in a real browser: nothing asked for beyond the page itself, no word on the console, something to see."""
+"""Pages in a real browser: they fetch nothing, the console stays empty, and something can be seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 class Browser:
-    """Headless Chromium that opens pages of a folder through a server which notes every request."""
+    """Headless Chromium that opens the pages of a folder through a server that notes every request."""
 
     def __init__(self, folder: Path, profile: Path) -> None:
         self.requests: list[str] = []
@@ -42,7 +42,7 @@ class Browser:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def open(self, name: str, width: int = 1200) -> tuple[list[str], np.ndarray]:
-        """Lines on the console, and what is seen (uint8 (H, W, 3))."""
+        """Return the lines on the console and a screenshot (uint8 (H, W, 3))."""
         picture = self._profile / "seen.png"
         assert CHROMIUM
         options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -75,14 +75,14 @@ def test_a_run_page_is_complete_in_itself(browser: Browser, tmp_path: Path, make
         assert len(np.unique(seen.reshape(-1, 3), axis=0)) > 200, "an empty page"
 
 
-def test_a_page_that_asks_for_more_would_be_seen(
+def test_a_page_that_fetches_something_is_noticed(
     browser: Browser, tmp_path: Path, make_run: Callable[[], Path]
 ) -> None:
     html = Path(write_run_report(str(make_run()))).read_text(encoding="utf-8")
     asking = html.replace("<main", '<img src="picture.png"><main')
-    (tmp_path / "pages" / "held.html").write_text(asking, encoding="utf-8")
-    console, _ = browser.open("held.html")
-    assert "picture.png" in "".join(console), "the page's own policy holds it back and says so"
+    (tmp_path / "pages" / "blocked.html").write_text(asking, encoding="utf-8")
+    console, _ = browser.open("blocked.html")
+    assert "picture.png" in "".join(console), "the page's own policy blocks the request and says so"
     (tmp_path / "pages" / "free.html").write_text(asking.replace("img-src data:", "img-src *"), encoding="utf-8")
     browser.open("free.html")
-    assert browser.requests == ["/held.html", "/free.html", "/picture.png"]
+    assert browser.requests == ["/blocked.html", "/free.html", "/picture.png"]

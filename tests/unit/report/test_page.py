@@ -1,4 +1,4 @@
-"""The frame: escaping, navigation, tables, pictures, atomic writing."""
+"""The frame of a page: escaping, navigation, tables, pictures, atomic writing."""
 
 from __future__ import annotations
 

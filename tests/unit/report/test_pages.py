@@ -1,4 +1,4 @@
-"""Which page a folder gets."""
+"""The page that a folder gets."""
 
 from __future__ import annotations
 

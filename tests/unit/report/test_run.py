@@ -1,4 +1,4 @@
-"""The run page from whole, unfinished, empty and damaged run folders."""
+"""The run page of complete, unfinished, empty and damaged run folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page_of(folder: Path) -> str:
 
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts take most of a page's time."""
+    """Leave out the charts, which take most of the time of a page."""
     for name in ("loss_charts", "small_charts"):
         monkeypatch.setattr(charts, name, lambda run: [])
     monkeypatch.setattr(charts, "score_chart", lambda rows, measure: "data:,")
@@ -55,14 +55,14 @@ def test_a_finished_run_shows_everything(make_run: Callable[[], Path]) -> None:
     ],
 )
 @pytest.mark.usefixtures("without_charts")
-def test_a_part_that_is_not_there_is_named(make_run: Callable[[], Path], part: str, says: str) -> None:
+def test_a_missing_part_is_named(make_run: Callable[[], Path], part: str, says: str) -> None:
     folder = make_run()
     for name in part.split():
         (folder / name).unlink()
     assert says in page_of(folder)
 
 
-def test_an_empty_folder_gives_a_page_and_no_folder_an_error(tmp_path: Path) -> None:
+def test_an_empty_folder_gives_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
     html = page_of(tmp_path)
     assert "no steps yet" in html
     assert "metrics.jsonl is missing" in html
@@ -132,12 +132,12 @@ def test_a_run_in_an_object_store(make_run: Callable[[], Path], memory_store) ->
     assert b"online network" in memory_store.objects["memory://bucket/runs/stored/report.html"]
 
 
-def test_a_metric_that_is_new_to_the_page_gets_its_chart(tmp_path: Path) -> None:
+def test_a_metric_that_the_page_does_not_know_gets_a_chart(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "held_out_loss": 0.5, "skipped": false}\n')
     assert [alt for _, alt in charts.small_charts(read_run(str(tmp_path)))] == ["held out loss by step"]
 
 
-def test_smoothing_keeps_straight_lines_levels_and_ignores_gaps() -> None:
+def test_smoothing_keeps_lines_and_levels_and_ignores_gaps() -> None:
     line = np.linspace(0, 1, 50)
     assert charts.smoothed(line, 2.0)[10:-10] == pytest.approx(line[10:-10])
     level = np.full(50, 3.0)
@@ -156,7 +156,7 @@ def test_a_long_run_has_a_page_as_small_as_a_short_one(tmp_path: Path) -> None:
     assert long < 2.5 * short
 
 
-def test_the_summary_has_the_numbers_of_the_whole_line(make_run: Callable[[], Path]) -> None:
+def test_the_summary_has_the_numbers_of_all_stages(make_run: Callable[[], Path]) -> None:
     found = summarise(str(make_run()))
     assert found.training["rows"] == 6400
     assert found.data["pairs not read: no pair"] == 2

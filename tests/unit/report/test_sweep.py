@@ -1,4 +1,4 @@
-"""The sweep page: the best trial named, every trial in the table, failures said."""
+"""The sweep page names the best trial and the failures, and its table has every trial."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_grid_has_a_heat_map_and_names_its_best_trial(tmp_path: Path) -> None:
     assert "4 min 00 s" in html
 
 
-def test_one_key_has_no_heat_map_and_no_score_no_chart(tmp_path: Path) -> None:
+def test_one_key_gives_no_heat_map_and_no_score_gives_no_chart(tmp_path: Path) -> None:
     html = page_of(tmp_path, [trial(0.75, 0.99, 0.61), trial(0.9, 0.99, 0.55)], "t_0.75_0.99")
     assert "at each pair of values" not in html
     assert "by model.mask_ratio" in html
