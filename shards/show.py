@@ -11,7 +11,9 @@ from videomac.data.manifest import Manifest, load_manifest
 from videomac.data.plan import read_plan
 from videomac.data.recipe import recipe_of
 from videomac.data.status import Code
-from videomac.report.page import Table, image_data_uri, render, write_page
+from videomac.report.page import Table, image_data_uri, render
+from videomac.storage.entries import split_url
+from videomac.storage.storage import Storage
 from videomac.text import duration_text
 
 MODEL = Model()
@@ -40,9 +42,10 @@ def show_shards(config: ShowShards) -> str:
         rows=_drawn_pairs(config, manifest),
         settings="\n".join(f"{key}: {value}" for key, value in manifest.settings.items()),
     )
-    path = write_page(config.out, html)
-    print(f"page: {path}", flush=True)
-    return path
+    folder, name = split_url(config.out)
+    Storage(folder, config.storage_options).write(name, html.encode())
+    print(f"page: {config.out}", flush=True)
+    return config.out
 
 
 def summarise(manifest: Manifest) -> list[tuple[str, str]]:

@@ -7,8 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.integration.s3_faults import FaultProxy, host_of
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a throw-away cluster on loopback
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives its cluster must not start another
@@ -48,3 +51,22 @@ def sample_shards(_ray_session: None, tmp_path_factory: pytest.TempPathFactory, 
         shutil.copy(clip, folder / "clips")
     build_shards(config.BuildShards(source=f"{folder}/clips", out=f"{folder}/shards", reencode=True, short_side=64))
     return folder / "shards"
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Any:
+    """boto3's client of the S3 server, which has a bucket `data`; it does not pass through a proxy."""
+    import boto3
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=s3_server, **keys)
+    client.create_bucket(Bucket="data")
+    return client
+
+
+@pytest.fixture
+def s3_proxy(s3_server: str, s3_client: Any) -> Iterator[FaultProxy]:
+    """A proxy before the S3 server that breaks the answers that the test asks it to break."""
+    proxy = FaultProxy(host_of(s3_server))
+    yield proxy
+    proxy.close()

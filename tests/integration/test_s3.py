@@ -6,11 +6,10 @@ import dataclasses
 import hashlib
 import time
 
-import boto3
 import numpy as np
 import pytest
 
-from tests.integration.s3_faults import FAULTS, FaultProxy, host_of
+from tests.integration.s3_faults import FAULTS
 from tests.unit.data.material import pretrain_settings, recipe_for, write_index, write_shards, write_video
 from videomac.data.in_process import iterate
 from videomac.data.plan import read_plan
@@ -25,45 +24,18 @@ OPTIONS = {"key": "test", "secret": "test", "region": "us-east-1"}
 PATIENCE = Patience(deadline_s=30.0, attempt_s=1.0)
 
 
-@pytest.fixture(scope="module")
-def server():
-    from moto.server import ThreadedMotoServer
-
-    one = ThreadedMotoServer(port=0, verbose=False)
-    one.start()
-    host, port = one.get_host_and_port()
-    yield f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    one.stop()
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    one = boto3.client(
-        "s3", endpoint_url=server, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-    )
-    one.create_bucket(Bucket="data")
-    return one
-
-
-@pytest.fixture
-def proxy(server, client):
-    one = FaultProxy(host_of(server))
-    yield one
-    one.close()
-
-
 def storage_at(endpoint, root="s3://data/shards", patience=PATIENCE, **options):
     return Storage(root, {**OPTIONS, "endpoint_url": endpoint, **options}, patience)
 
 
 @pytest.fixture(scope="module")
-def thousand(client):
+def thousand(s3_client):
     """1,000 samples of 2 KB in four tars of random bytes."""
     rng = np.random.default_rng(0)
     samples = []
     for number in range(4):
         content = rng.bytes(250 * 2048 + 900)
-        client.put_object(Bucket="data", Key=f"random/{number}.tar", Body=content)
+        s3_client.put_object(Bucket="data", Key=f"random/{number}.tar", Body=content)
         for i in range(250):
             offset = 2048 * i + i
             digest = hashlib.sha256(content[offset : offset + 2000]).hexdigest()
@@ -73,28 +45,28 @@ def thousand(client):
 
 
 @pytest.mark.slow
-def test_a_thousand_samples_under_ten_percent_of_eleven_faults_are_all_exact(proxy, thousand):
-    proxy.share = 0.1
-    storage = storage_at(proxy.url, "s3://data/random")
+def test_a_thousand_samples_under_ten_percent_of_eleven_faults_are_all_exact(s3_proxy, thousand):
+    s3_proxy.share = 0.1
+    storage = storage_at(s3_proxy.url, "s3://data/random")
     reader = Reader(storage, ahead_bytes=16 << 10)  # a few samples a part: about a request each
     contents = list(reader.contents(thousand))
     assert [hashlib.sha256(c).hexdigest() for c in contents] == [sample.sha256 for sample in thousand]
-    assert set(proxy.injected) == set(FAULTS)
-    faults = sum(proxy.injected.values())
+    assert set(s3_proxy.injected) == set(FAULTS)
+    faults = sum(s3_proxy.injected.values())
     # aiohttp asks once more by itself where a kept connection turns out to be closed; on a busy machine an answer may
     # come too late.
-    closed = proxy.injected["reset"] + proxy.injected["truncated"]
+    closed = s3_proxy.injected["reset"] + s3_proxy.injected["truncated"]
     assert faults - closed <= storage.counts["retries"] <= 1.5 * faults, "one layer of retries"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_noticed_and_passes(proxy, thousand, fault):
-    storage = storage_at(proxy.url, "s3://data/random")
-    proxy.share, proxy.kinds = 1.0, (fault,)
+def test_each_fault_is_noticed_and_passes(s3_proxy, thousand, fault):
+    storage = storage_at(s3_proxy.url, "s3://data/random")
+    s3_proxy.share, s3_proxy.kinds = 1.0, (fault,)
     begin = time.monotonic()
 
     def heal(_: object) -> None:
-        proxy.share = 0.0
+        s3_proxy.share = 0.0
 
     storage._note_retry = lambda error, note=storage._note_retry: (heal(error), note(error))  # type: ignore[method-assign]
     (content,) = Reader(storage, 1 << 20).contents(thousand[:1])
@@ -107,31 +79,31 @@ def test_each_fault_is_noticed_and_passes(proxy, thousand, fault):
     ("fault", "message"),
     [("status_503", "SlowDown|503|reduce"), ("wrong_bytes", "sha256 is"), ("reset", "cannot be reached or broke off")],
 )
-def test_a_fault_that_stays_ends_in_one_clear_error(proxy, thousand, fault, message):
-    storage = storage_at(proxy.url, "s3://data/random", Patience(deadline_s=3.0, attempt_s=1.0))
-    proxy.share, proxy.kinds = 1.0, (fault,)
+def test_a_fault_that_stays_ends_in_one_clear_error(s3_proxy, thousand, fault, message):
+    storage = storage_at(s3_proxy.url, "s3://data/random", Patience(deadline_s=3.0, attempt_s=1.0))
+    s3_proxy.share, s3_proxy.kinds = 1.0, (fault,)
     with pytest.raises(StorageError, match=message) as error:
         list(Reader(storage, 1 << 20).contents(thousand[:1]))
     assert "attempts in" in str(error.value)
-    assert proxy.requests < 25, "one layer of retries"
+    assert s3_proxy.requests < 25, "one layer of retries"
 
 
-def test_denied_after_start_up_is_tried_three_times(proxy, thousand):
-    storage = storage_at(proxy.url, "s3://data/random")
-    proxy.share, proxy.kinds = 1.0, ("denied",)
+def test_denied_after_start_up_is_tried_three_times(s3_proxy, thousand):
+    storage = storage_at(s3_proxy.url, "s3://data/random")
+    s3_proxy.share, s3_proxy.kinds = 1.0, ("denied",)
     with pytest.raises(StorageError, match="denied"):
         list(Reader(storage, 1 << 20).contents(thousand[:1]))
-    assert proxy.injected["denied"] == 3
+    assert s3_proxy.injected["denied"] == 3
 
 
 @pytest.fixture(scope="module")
-def remote_shards(client, tmp_path_factory):
+def remote_shards(s3_client, tmp_path_factory):
     """Shards of three videos below s3://data/shards; returns the manifest's URL."""
     folder = tmp_path_factory.mktemp("remote")
     videos = [write_video(folder / f"{name}.mp4", frames) for name, frames in (("a", 24), ("b", 36), ("c", 48))]
     local = write_shards(folder / "shards", videos)
     for path in (folder / "shards").glob("[!.]*"):
-        client.put_object(Bucket="data", Key=f"shards/{path.name}", Body=path.read_bytes())
+        s3_client.put_object(Bucket="data", Key=f"shards/{path.name}", Body=path.read_bytes())
     return local, "s3://data/shards/manifest.json"
 
 
@@ -141,17 +113,17 @@ def open_remote(url, endpoint, **dotted):
     return settings, read_plan(settings.data, 0)
 
 
-def test_rows_from_a_faulty_store_are_those_of_the_disk(proxy, remote_shards):
+def test_rows_from_a_faulty_store_are_those_of_the_disk(s3_proxy, remote_shards):
     local, url = remote_shards
     near = pretrain_settings(local)
-    proxy.share, proxy.kinds = 0.3, tuple(kind for kind in FAULTS if kind not in ("denied", "drip"))
-    far, plan = open_remote(url, proxy.url, **{"data.io_attempt_s": 0.5})
+    s3_proxy.share, s3_proxy.kinds = 0.3, tuple(kind for kind in FAULTS if kind not in ("denied", "drip"))
+    far, plan = open_remote(url, s3_proxy.url, **{"data.io_attempt_s": 0.5})
     here = iterate(read_plan(near.data, 0), recipe_for(near), 0, 32, 8)
     there = iterate(plan, recipe_for(far), 0, 32, 8)
     for one, other in zip(here, there, strict=True):
         assert one.frames_b2hwc.equal(other.frames_b2hwc)
         assert one.keys == other.keys
-    assert sum(proxy.injected.values()) > 0
+    assert sum(s3_proxy.injected.values()) > 0
 
 
 @pytest.mark.parametrize(
@@ -163,57 +135,58 @@ def test_rows_from_a_faulty_store_are_those_of_the_disk(proxy, remote_shards):
         ({"credentials": False}, "no credentials; set AWS_ACCESS_KEY_ID"),
     ],
 )
-def test_start_up_fails_at_once_with_a_line_that_says_what_to_set(proxy, remote_shards, monkeypatch, change, message):
+def test_start_up_fails_at_once_with_a_line_that_says_what_to_set(
+    s3_proxy, remote_shards, monkeypatch, change, message
+):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     if change.get("denied"):
-        proxy.draw = lambda request: "denied"  # type: ignore[method-assign]
+        s3_proxy.draw = lambda request: "denied"  # type: ignore[method-assign]
     options = {"region": "us-east-1"} if change.get("credentials") is False else OPTIONS
     dotted = {f"data.storage_options.{name}": value for name, value in options.items()}
     settings = pretrain_settings(change.get("manifest", remote_shards[1]), **dotted)
-    settings = settings.with_values(**{"data.storage_options.endpoint_url": proxy.url})
+    settings = settings.with_values(**{"data.storage_options.endpoint_url": s3_proxy.url})
     Storage("s3://data", OPTIONS)  # imports are not part of the time
     begin = time.thread_time()
     with pytest.raises(StorageError, match=message) as error:
         read_plan(settings.data, 0)
     assert time.thread_time() - begin < 2.0
-    assert proxy.requests <= 2, "asked once (s3fs asks HEAD where a GET finds nothing)"
+    assert s3_proxy.requests <= 2, "asked once (s3fs asks HEAD where a GET finds nothing)"
     assert "attempts" not in str(error.value), "unretried"
 
 
-def test_a_missing_shard_is_found_at_start_up(client, proxy, tmp_path):
+def test_a_missing_shard_is_found_at_start_up(s3_client, s3_proxy, tmp_path):
     from tests.unit.data.material import index_row
 
     write_index(tmp_path, [[index_row("k", "gone.tar")]])
     for name in ("manifest.json", "index.parquet"):
-        client.put_object(Bucket="data", Key=f"halved/{name}", Body=(tmp_path / name).read_bytes())
+        s3_client.put_object(Bucket="data", Key=f"halved/{name}", Body=(tmp_path / name).read_bytes())
     with pytest.raises(StorageError, match=r"gone\.tar: does not exist"):
-        open_remote("s3://data/halved/manifest.json", proxy.url)
+        open_remote("s3://data/halved/manifest.json", s3_proxy.url)
 
 
-def test_writing_is_all_or_nothing(client, server, tmp_path):
-    proxy = FaultProxy(host_of(server))
-    storage = storage_at(proxy.url, "s3://data/out", Patience(deadline_s=2.0, attempt_s=10.0))
+def test_writing_is_all_or_nothing(s3_client, s3_proxy, tmp_path):
+    storage = storage_at(s3_proxy.url, "s3://data/out", Patience(deadline_s=2.0, attempt_s=10.0))
     storage.write("file", b"old")
     big = tmp_path / "big"
     big.write_bytes(bytes(101 << 20))  # beyond where s3fs would begin a multipart upload
     storage.upload("big", str(big))
-    head = client.head_object(Bucket="data", Key="out/big")
+    head = s3_client.head_object(Bucket="data", Key="out/big")
     assert head["ContentLength"] == 101 << 20
     assert "-" not in head["ETag"], "one request"
-    proxy.draw = lambda request: "reset"  # type: ignore[method-assign]
+    s3_proxy.draw = lambda request: "reset"  # type: ignore[method-assign]
     with pytest.raises(StorageError):
         storage.write("file", b"new")
     with pytest.raises(StorageError):
         storage.upload("file", str(big))
-    assert client.get_object(Bucket="data", Key="out/file")["Body"].read() == b"old"
-    assert not client.list_multipart_uploads(Bucket="data").get("Uploads")
+    assert s3_client.get_object(Bucket="data", Key="out/file")["Body"].read() == b"old"
+    assert not s3_client.list_multipart_uploads(Bucket="data").get("Uploads")
 
 
-def test_storage_calls_on_s3(client, server):
-    storage = storage_at(server, "s3://data/calls")
+def test_storage_calls_on_s3(s3_client, s3_server):
+    storage = storage_at(s3_server, "s3://data/calls")
     storage.write("a/one", b"1")
     storage.write("two", b"22")
     storage.write(".hidden", b"3")
@@ -231,9 +204,9 @@ def test_storage_calls_on_s3(client, server):
         storage.read("a/one", 5, 10)
 
 
-def test_an_approving_check_is_asked_every_time(server, client):
-    client.put_object(Bucket="data", Key="calls/checked", Body=b"12345")
-    storage = storage_at(server, "s3://data/calls")
+def test_an_approving_check_is_asked_every_time(s3_server, s3_client):
+    s3_client.put_object(Bucket="data", Key="calls/checked", Body=b"12345")
+    storage = storage_at(s3_server, "s3://data/calls")
     seen = []
 
     def check(content: bytes) -> None:

@@ -11,12 +11,11 @@ import time
 import types
 import uuid
 
-import boto3
 import pytest
 
 from ray_jobs import evaluate, export, report
 from tests.integration.runs import ROOT
-from tests.integration.s3_faults import FAULTS, FaultProxy, host_of
+from tests.integration.s3_faults import FAULTS
 from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac import config
 from videomac.distributed import tune
@@ -33,27 +32,7 @@ RUN = "s3://data/run"
 
 
 @pytest.fixture(scope="module")
-def server():
-    from moto.server import ThreadedMotoServer
-
-    one = ThreadedMotoServer(port=0, verbose=False)
-    one.start()
-    host, port = one.get_host_and_port()
-    yield f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    one.stop()
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    one = boto3.client(
-        "s3", endpoint_url=server, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-    )
-    one.create_bucket(Bucket="data")
-    return one
-
-
-@pytest.fixture(scope="module")
-def run(client, tmp_path_factory):
+def run(s3_client, tmp_path_factory):
     """A run folder with one checkpoint, metrics and a list of events, also at `s3://data/run`."""
     folder = tmp_path_factory.mktemp("s3") / "run"
     settings = make_settings()
@@ -64,28 +43,21 @@ def run(client, tmp_path_factory):
     (folder / "events.jsonl").write_text('{"event": "attempt", "attempt": 1, "step": 0}\n')
     for path in folder.rglob("*"):
         if path.is_file():
-            client.put_object(Bucket="data", Key=f"run/{path.relative_to(folder)}", Body=path.read_bytes())
+            s3_client.put_object(Bucket="data", Key=f"run/{path.relative_to(folder)}", Body=path.read_bytes())
     return folder
 
 
-@pytest.fixture
-def proxy(server, client):
-    one = FaultProxy(host_of(server))
-    one.everywhere = True
-    yield one
-    one.close()
-
-
 @pytest.fixture(autouse=True)
-def store(run, proxy, monkeypatch):
+def store(run, s3_proxy, monkeypatch):
     """The environment that the commands find, and limits as short as the proxy's faults."""
     for name, value in {
-        "AWS_ENDPOINT_URL": proxy.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": s3_proxy.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_CONFIG_FILE": "/nonexistent",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(entries, "DEFAULT_PATIENCE", Patience(deadline_s=30.0, attempt_s=1.0))
+    s3_proxy.everywhere = True
 
 
 def fresh(name: str) -> str:
@@ -148,28 +120,26 @@ def finished_trials(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [export_it, report_it, hold_the_lease, conclude_a_sweep])
-def test_each_command_is_right_through_all_eleven_faults(proxy, command):
-    proxy.share = 0.2
+def test_each_command_is_right_through_all_eleven_faults(s3_proxy, s3_client, command):
+    s3_proxy.share = 0.2
     for _ in range(20):
         command()
-        if set(proxy.injected) == set(FAULTS):
+        if set(s3_proxy.injected) == set(FAULTS):
             break
-    assert set(proxy.injected) == set(FAULTS)
-    assert not boto3.client("s3", region_name="us-east-1").list_multipart_uploads(Bucket="data").get("Uploads")
+    assert set(s3_proxy.injected) == set(FAULTS)
+    assert not s3_client.list_multipart_uploads(Bucket="data").get("Uploads")
 
 
-def test_an_export_an_evaluation_and_a_report_on_a_store_from_end_to_end(
-    proxy, sample_davis, tmp_path, client, monkeypatch
-):
+def test_an_export_an_evaluation_and_a_report_on_a_store_from_end_to_end(s3_proxy, sample_davis):
     """The commands as they are, in processes of their own; a share of the evaluation's requests fails."""
     out = fresh("line")
     command = [sys.executable, "-m"]
     subprocess.run([*command, "ray_jobs.export", RUN, f"{out}/export"], cwd=ROOT, check=True)
-    proxy.share, proxy.hang_s = 0.2, 7.0
+    s3_proxy.share, s3_proxy.hang_s = 0.2, 7.0
     words = [f"{out}/export", "--davis", str(sample_davis), "--preset", "crw-240p", "--out", f"{out}/evaluation"]
     subprocess.run([*command, "ray_jobs.evaluate", *words, "data.resolution=240p"], cwd=ROOT, check=True)
-    proxy.share = 0.0
-    assert len(proxy.injected) > 5
+    s3_proxy.share = 0.0
+    assert len(s3_proxy.injected) > 5
     results = json.loads(copies.read_file(f"{out}/evaluation/results.json"))
     assert set(results["rows"][0]["clips"]) == {"dog", "blackswan"}
     assert copies.exists(f"{out}/evaluation/pictures/dog.mp4")
@@ -177,21 +147,21 @@ def test_an_export_an_evaluation_and_a_report_on_a_store_from_end_to_end(
     assert b"VideoMAC ConvNeXtV2-S (published)" in copies.read_file(f"{out}/evaluation/report.html")
 
 
-def without_credentials(proxy, monkeypatch):
+def without_credentials(s3_proxy, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
 
-def denied(proxy, monkeypatch):
-    proxy.draw = lambda request: "denied"
+def denied(s3_proxy, monkeypatch):
+    s3_proxy.draw = lambda request: "denied"
 
 
-def away(proxy, monkeypatch):
+def away(s3_proxy, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(entries, "DEFAULT_PATIENCE", Patience(deadline_s=1.0, attempt_s=0.5))
 
 
-def missing(proxy, monkeypatch):
+def missing(s3_proxy, monkeypatch):
     """The tests name another bucket."""
 
 
@@ -205,9 +175,9 @@ TROUBLES = [
 
 @pytest.mark.parametrize(("trouble", "message"), TROUBLES, ids=lambda value: getattr(value, "__name__", ""))
 @pytest.mark.parametrize("command", [export_it, report_it, evaluate_it])
-def test_a_command_that_is_refused_ends_in_one_line(proxy, monkeypatch, capsys, command, trouble, message):
+def test_a_command_that_is_refused_ends_in_one_line(s3_proxy, monkeypatch, capsys, command, trouble, message):
     source = "s3://no-such-bucket/run" if trouble is missing else RUN
-    trouble(proxy, monkeypatch)
+    trouble(s3_proxy, monkeypatch)
     with pytest.raises(SystemExit) as stopped:
         command(source, source)
     said = capsys.readouterr().err
@@ -219,8 +189,8 @@ def test_a_command_that_is_refused_ends_in_one_line(proxy, monkeypatch, capsys, 
 
 @pytest.mark.parametrize(("trouble", "message"), TROUBLES, ids=lambda value: getattr(value, "__name__", ""))
 @pytest.mark.parametrize("command", [hold_the_lease, conclude_a_sweep, report_an_evaluation])
-def test_a_part_that_is_refused_is_one_error_of_one_line(proxy, monkeypatch, command, trouble, message):
-    trouble(proxy, monkeypatch)
+def test_a_part_that_is_refused_is_one_error_of_one_line(s3_proxy, monkeypatch, command, trouble, message):
+    trouble(s3_proxy, monkeypatch)
     with pytest.raises(StorageError, match=message) as error:
         command("", "s3://no-such-bucket/run" if trouble is missing else "s3://data/refused")
     assert "\n" not in str(error.value)

@@ -167,6 +167,11 @@ def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, s3_server, s3_bucket,
     assert [shard.sha256 for shard in there.shards] == [shard.sha256 for shard in here.shards]
     assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
     verify_shards(config.VerifyShards(manifest=f"{s3_bucket}/out/manifest.json", storage_options=options))
+    page = f"{s3_bucket}/page.html"
+    show_shards(
+        config.ShowShards(manifest=f"{s3_bucket}/out/manifest.json", out=page, pairs=2, storage_options=options)
+    )
+    assert client.head_object(Bucket=bucket, Key="page.html")["ContentLength"] > 1000
     dotted = {f"data.storage_options.{name}": value for name, value in options.items()}
     near, far = (
         first_batch(tmp_path / "here" / "manifest.json"),

@@ -26,28 +26,11 @@ def held(folder, said=None, on_lost=lambda: None):
     return lease.held(folder, on_lost, say, heartbeat_s=beat_s(folder), expiry_s=expiry_s(folder))
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket="runs")
-        yield "s3://runs"
-    server.stop()
-
-
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.integration)])
 def folder(request, tmp_path):
     if request.param == "local":
         return str(tmp_path / "run")
-    return f"{request.getfixturevalue('bucket')}/{request.node.name}".replace("[", "_").replace("]", "")
+    return f"{request.getfixturevalue('s3_bucket')}/{request.node.name}".replace("[", "_").replace("]", "")
 
 
 def read(folder):
