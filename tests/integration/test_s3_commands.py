@@ -116,6 +116,7 @@ def finished_trials(monkeypatch):
     ]
     monkeypatch.setattr(tune, "_tuner", lambda *_: types.SimpleNamespace(fit=lambda: trials))
     monkeypatch.setattr(tune, "connected", contextlib.nullcontext)
+    monkeypatch.setattr(tune, "_check_data", lambda config: None)
 
 
 @pytest.mark.slow
@@ -130,6 +131,7 @@ def test_each_command_is_right_through_all_eleven_faults(s3_proxy, s3_client, co
     assert not s3_client.list_multipart_uploads(Bucket="data").get("Uploads")
 
 
+@pytest.mark.slow
 def test_an_export_an_evaluation_and_a_report_on_a_store_from_end_to_end(s3_proxy, sample_davis):
     """The commands as they are, in processes of their own; a share of the evaluation's requests fails."""
     out = fresh("line")
