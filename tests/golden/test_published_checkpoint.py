@@ -50,5 +50,5 @@ def test_encoder_and_decoder_start_from_it(name, tmp_path):
 
 def test_a_different_network_is_refused_by_name(tmp_path):
     path, _ = published_checkpoint("mac_r18", tmp_path)
-    with pytest.raises(CheckpointError, match="another network"):
+    with pytest.raises(CheckpointError, match="the weights do not match this model"):
         load_initial_weights(fresh("mac_r50"), path)

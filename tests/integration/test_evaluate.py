@@ -63,7 +63,7 @@ def test_one_failing_clip_does_not_stop_the_others(ray_cluster, small_davis, tmp
     outcome = evaluate(settings(small_davis, tmp_path / "out", pictures=False))
     assert outcome.partial
     assert {failure.clip for failure in outcome.failures} == {"dog"}
-    assert "00002.jpg: not a readable image" in outcome.failures[0].error
+    assert "00002.jpg: cannot be used" in outcome.failures[0].error
     assert set(outcome.rows[0].clips) == {"blackswan"}
     assert "PARTIAL" in capsys.readouterr().out
 

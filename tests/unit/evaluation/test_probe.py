@@ -33,7 +33,7 @@ def test_a_probe_equals_an_evaluation(davis, export, tmp_path):
 
 def test_one_broken_clip_fails_the_probe(davis, export, tmp_path):
     (davis / "JPEGImages/480p/blackswan/00003.jpg").write_bytes(b"no image")
-    with pytest.raises(EvaluationError, match=r"00003\.jpg: not a readable image"):
+    with pytest.raises(EvaluationError, match=r"00003\.jpg: cannot be used"):
         probe(export, settings(davis, tmp_path / "out"))
 
 
