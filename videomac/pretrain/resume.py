@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
-from videomac.config import Pretrain, differing_keys, filled
+from videomac.config import Pretrain, Tree, differing_keys, filled
 from videomac.errors import CheckpointError, ConfigError
 from videomac.pretrain.step import TrainState
 from videomac.records.checkpoint import CheckpointState, DataFacts
@@ -26,7 +24,7 @@ OPERATIONAL: dict[str, tuple[str, ...]] = {
 compared by its content, the decoder by name and version."""
 
 
-def identity(config: dict[str, Any]) -> dict[str, Any]:
+def identity(config: Tree) -> Tree:
     """Return the resolved configuration without its operational keys: runs that share it are the same run."""
     kept = {}
     for section, values in config.items():
@@ -50,7 +48,7 @@ def refuse_other_config(folder: RunFolder, settings: Pretrain) -> bool:
     return True
 
 
-def refuse_other_run(place: str, config: dict[str, Any], settings: Pretrain) -> None:
+def refuse_other_run(place: str, config: Tree, settings: Pretrain) -> None:
     """Raise ConfigError with the differing keys if `config` is not the same run as `settings`."""
     before = filled(Pretrain, config)  # what an older version wrote lacks the keys that came since
     differing = differing_keys(identity(before), identity(settings.plain()))
