@@ -83,8 +83,13 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_bsc: Tensor, norm: SiteBatchNorm, weight_c: Tensor, bias_c: Tensor, counted_bs: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        ctx: Any,
+        x_bsc: Float[Tensor, "b s c"],
+        norm: SiteBatchNorm,
+        weight_c: Float[Tensor, " c"],
+        bias_c: Float[Tensor, " c"],
+        counted_bs: Float[Tensor, "b _"] | None,
+    ) -> tuple[Float[Tensor, "b s c"], Float[Tensor, " c"], Float[Tensor, " c"], Float[Tensor, ""]]:
         everyone = x_bsc.shape[0] * x_bsc.shape[1]
         ones_b1 = weight_c.new_ones(len(x_bsc), 1) if counted_bs is None else counted_bs.to(weight_c.dtype)
         count = _over_workers(norm, ones_b1.sum() * (everyone // ones_b1.numel()))
@@ -129,7 +134,7 @@ def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | Non
     return (x_bsc * counted_bs.unsqueeze(-1)).sum((0, 1), dtype=dtype)
 
 
-def _over_workers(norm: SiteBatchNorm, total: Tensor) -> Tensor:
+def _over_workers(norm: SiteBatchNorm, total: Float[Tensor, ...]) -> Float[Tensor, ...]:
     """Return the sum over all workers if the norm is in sync, else the total unchanged."""
     if norm.in_sync and dist.is_initialized():
         total = total.clone()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from videomac.nn.sites.protocol import Features
@@ -48,8 +48,14 @@ class _Respond(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_bsc: Tensor, weight_c: Tensor, bias_c: Tensor, valid_b: Tensor | None, batch: bool, eps: float
-    ) -> Tensor:
+        ctx: Any,
+        x_bsc: Float[Tensor, "b s c"],
+        weight_c: Float[Tensor, " c"],
+        bias_c: Float[Tensor, " c"],
+        valid_b: Bool[Tensor, " b"] | None,
+        batch: bool,
+        eps: float,
+    ) -> Float[Tensor, "b s c"]:
         y_bsc = x_bsc * x_bsc
         square_bc = y_bsc.sum(1, dtype=weight_c.dtype)
         if valid_b is not None:

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from videomac.errors import ConfigError
 from videomac.facts.grid import grid_of
+from videomac.facts.networks import stage_strides
 from videomac.nn.batchnorm import recomputing
 from videomac.nn.drop_path import drop_path_rates, drop_path_scales
 from videomac.nn.sites.masked import MaskedSites
@@ -72,7 +73,7 @@ class Encoder(nn.Module, abc.ABC):
         """Blocks of the four stages."""
         self.dims = tuple(dims)
         """Channels of the four stages."""
-        self.strides = (4, 8, 16, spec.cell)
+        self.strides = stage_strides(spec.cell)
         """Pixels per site in the four stages."""
         self.name, self.variant = spec.name, spec.variant
         self.backend, self.drop_path = spec.backend, spec.drop_path

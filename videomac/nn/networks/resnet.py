@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,16 +21,20 @@ from videomac.nn.drop_path import scaled
 from videomac.nn.networks.encoder import Encoder, EncoderSpec
 from videomac.nn.sites.protocol import Features, Sites
 
+NORM_EPS = 1e-6
 
-class SiteLayerNorm(nn.LayerNorm):
-    """LayerNorm in the place of a BatchNorm, in `paper` ResNets."""
+
+class SiteLayerNorm(nn.Module):
+    """LayerNorm in the place of a BatchNorm, in `paper` ResNets; with LayerNorm's parameter names."""
 
     def __init__(self, dim: int):
-        super().__init__(dim, eps=1e-6)
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Features, sites: Sites[Features]) -> Features:
         """Normalise every site by itself."""
-        return sites.zero_hidden(super().forward(x))
+        return sites.zero_hidden(F.layer_norm(x, self.weight.shape, self.weight, self.bias, NORM_EPS))
 
 
 Norm = Callable[[int], SiteLayerNorm | SiteBatchNorm]

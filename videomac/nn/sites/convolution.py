@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -59,7 +59,13 @@ def autocast_dtype(x: Features) -> torch.dtype:
 
 class _TapsConv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_bkttc: Tensor, weight_ocpp: Tensor, bias_o: Tensor | None, table: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        x_bkttc: Float[Tensor, "b k t t c"],
+        weight_ocpp: Float[Tensor, "o c p p"],
+        bias_o: Float[Tensor, " o"] | None,
+        table: Int64[Tensor, "b k u u pp"],
+    ) -> Float[Tensor, "b k u u o"]:
         ctx.save_for_backward(x_bkttc, weight_ocpp, table)
         ctx.has_bias = bias_o is not None
         return linear(gather(x_bkttc, table).flatten(-2), _as_matrix(weight_ocpp), bias_o)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,14 +47,14 @@ class _DepthwiseConv(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        x_bkttc: Tensor,
-        weight_copp: Tensor,
-        bias_c: Tensor | None,
+        x_bkttc: Float[Tensor, "b k t t c"],
+        weight_copp: Float[Tensor, "c 1 p p"],
+        bias_c: Float[Tensor, " c"] | None,
         dilation: int,
-        around: Tensor,
-        sites: Tensor | None,
-        spread: Tensor | None,
-    ) -> Tensor:
+        around: Int64[Tensor, "_ _ _"],
+        sites: Int64[Tensor, " r"] | None,
+        spread: Int64[Tensor, "_ _ _"] | None,
+    ) -> Float[Tensor, "b k t t c"]:
         ctx.save_for_backward(x_bkttc, weight_copp, around, sites, spread)
         ctx.dilation, ctx.has_bias = dilation, bias_c is not None
         return _convolve(x_bkttc, weight_copp, bias_c, dilation, around, sites)
@@ -84,8 +84,13 @@ def tiles_are_cheaper(cell_count: int, k: int, t: int, reach: int) -> bool:
 
 
 def _convolve(
-    x_bkttc: Tensor, weight_copp: Tensor, bias_c: Tensor | None, dilation: int, around: Tensor, sites: Tensor | None
-) -> Tensor:
+    x_bkttc: Float[Tensor, "b k t t c"],
+    weight_copp: Float[Tensor, "c 1 p p"],
+    bias_c: Float[Tensor, " c"] | None,
+    dilation: int,
+    around: Int64[Tensor, "_ _ _"],
+    sites: Int64[Tensor, " r"] | None,
+) -> Float[Tensor, "b k t t c"]:
     """Convolve tiles with their halo, or canvases if `sites` says where the packed sites lie in them."""
     c = x_bkttc.shape[-1]
     padding = 0 if sites is None else weight_copp.shape[-1] // 2 * dilation
@@ -96,7 +101,11 @@ def _convolve(
 
 
 def _weight_gradient(
-    x_bkttc: Tensor, grad_bkttc: Tensor, side: int, dilation: int, spread: Tensor
+    x_bkttc: Float[Tensor, "b k t t c"],
+    grad_bkttc: Float[Tensor, "b k t t c"],
+    side: int,
+    dilation: int,
+    spread: Int64[Tensor, "_ _ _"],
 ) -> Float[Tensor, "c 1 p p"]:
     """Return the correlation of input and gradient, computed as a depthwise convolution with the gradient as kernels.
 

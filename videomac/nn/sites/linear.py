@@ -40,7 +40,9 @@ def _by_onednn(x: Float[Tensor, "... c"], weight_oc: Float[Tensor, "o c"]) -> bo
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight_oc: Tensor, bias_o: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, x: Float[Tensor, "... c"], weight_oc: Float[Tensor, "o c"], bias_o: Float[Tensor, " o"] | None
+    ) -> Float[Tensor, "... o"]:
         assert ONEDNN_LINEAR is not None, "_by_onednn has asked"
         ctx.save_for_backward(x, weight_oc)
         ctx.has_bias = bias_o is not None

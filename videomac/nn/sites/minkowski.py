@@ -100,13 +100,17 @@ class MinkowskiSites(PackedSites):
             kernel_size=layer.kernel_size[0], stride=layer.stride[0], dilation=layer.dilation[0], dimension=2
         )
 
-    def _convolve(self, x_rc: Tensor, layer: nn.Conv2d, key_in: Any, key_out: Any) -> Tensor:
+    def _convolve(
+        self, x_rc: Float[Tensor, "r c"], layer: nn.Conv2d, key_in: Any, key_out: Any
+    ) -> Float[Tensor, "_ o"]:
         weight_pio = layer.weight.permute(3, 2, 1, 0).flatten(0, 1).contiguous()
         mode = importlib.import_module("MinkowskiConvolution").ConvolutionMode.DEFAULT
         apply = self.engine.MinkowskiConvolutionFunction.apply
         return apply(x_rc, weight_pio, self._kernel(layer), mode, key_in, key_out, self.manager)
 
-    def _depthwise(self, x_rc: Tensor, layer: nn.Conv2d, key_in: Any, key_out: Any) -> Tensor:
+    def _depthwise(
+        self, x_rc: Float[Tensor, "r c"], layer: nn.Conv2d, key_in: Any, key_out: Any
+    ) -> Float[Tensor, "r c"]:
         """Convolve as `MinkowskiChannelwiseConvolution.forward` does: tap by tap over the kernel map."""
         weight_pc = layer.weight.permute(3, 2, 1, 0).flatten(0, 2)
         region, offsets, _ = self._kernel(layer).get_kernel([1, 1], False)

@@ -34,9 +34,9 @@ class Neighbours:
 
     def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid):
         self.cells_bk, self.grid = cells_bk, grid
-        self._made: dict[tuple[object, ...], Tensor] = {}
+        self._made: dict[tuple[object, ...], Int64[Tensor, ...]] = {}
 
-    def _once(self, key: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    def _once(self, key: tuple[object, ...], make: Callable[[], Int64[Tensor, ...]]) -> Int64[Tensor, ...]:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

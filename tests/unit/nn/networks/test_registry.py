@@ -60,7 +60,7 @@ def assert_equals_timm(name, cell):
 
 def test_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(ConfigError, match="did you mean 'convnextv2_tiny'"):
-        build_encoder(config.Encoder(name="convnextv2_tyny"))
+        config.validate(config.Encoder, {"name": "convnextv2_tyny"}, origin="test")
 
 
 def test_cell_that_does_not_fit_names_the_stride():
@@ -69,8 +69,8 @@ def test_cell_that_does_not_fit_names_the_stride():
 
 
 def test_paper_has_no_resnet34():
-    with pytest.raises(ConfigError, match="no resnet34"):
-        build_encoder(config.Encoder(name="resnet34", variant="paper"))
+    with pytest.raises(ConfigError, match="resnet34 has no variant paper"):
+        config.validate(config.Encoder, {"name": "resnet34", "variant": "paper"}, origin="test")
 
 
 def test_paper_has_linear_layers_in_every_size_as_published_checkpoints_do():
