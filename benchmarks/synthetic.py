@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from videomac.data import index
-from videomac.data.manifest import Manifest, Shard
+from videomac.data.manifest import seal
+from videomac.records.manifest import Manifest, Shard
 
 
 def synthetic_index(folder: str, samples: int, per_shard: int = 1000) -> str:
@@ -59,7 +60,7 @@ def synthetic_index(folder: str, samples: int, per_shard: int = 1000) -> str:
         shards=tuple(shards), index=index.describe_index(path), samples={"train": samples}, frames=0, seconds=0.0,
         rejected={}, settings={}, libraries={},
     )  # fmt: skip
-    Path(f"{folder}/manifest.json").write_bytes(manifest.to_json())
+    Path(f"{folder}/manifest.json").write_bytes(seal(manifest))
     return f"{folder}/manifest.json"
 
 

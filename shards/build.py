@@ -11,9 +11,10 @@ import importlib.metadata
 from collections.abc import Callable, Sequence
 
 from videomac.config import BuildShards, check_inputs
-from videomac.data.manifest import Manifest, read_manifest
+from videomac.data.manifest import read_manifest
 from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
 from videomac.errors import ConfigError, DataError
+from videomac.records.manifest import Manifest
 from videomac.records.shards import ChunkRecord, Rejection
 from videomac.storage.checksums import sha256_of
 from videomac.storage.storage import Storage

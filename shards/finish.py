@@ -16,7 +16,8 @@ from typing import Any
 import av
 
 from videomac.data import index
-from videomac.data.manifest import Manifest, Shard
+from videomac.data.manifest import seal
+from videomac.records.manifest import Manifest, Shard
 from videomac.records.shards import IndexRow, Rejection, ShardRecord
 from videomac.storage.storage import Storage
 
@@ -67,7 +68,7 @@ def write_manifest(
         libraries=dict(versions or {}),
         source_digest=source_digest,
     )
-    content = manifest.to_json()
+    content = seal(manifest)
     out.write("manifest.json", content)
     return Manifest.model_validate_json(content)
 

@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from videomac.config import Bounds, IndexShards
-from videomac.data.manifest import SHARD_NAME, Manifest
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import bounded_map, connected, task
 from videomac.errors import ConfigError, DataError
 from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.records.decoding import MadeClip, SourceAnswer, SourceRequest
+from videomac.records.manifest import SHARD_NAME, Manifest
 from videomac.records.shards import IndexRow, Rejection, ShardRecord
 from videomac.storage.checksums import sha256_of_file, sha256_of_range
 from videomac.storage.entries import Advice

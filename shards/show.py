@@ -7,10 +7,11 @@ import numpy as np
 from videomac.config import Data, Model, ShowShards
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
-from videomac.data.manifest import Manifest, load_manifest
+from videomac.data.manifest import load_manifest
 from videomac.data.plan import read_plan
 from videomac.data.recipe import recipe_of
 from videomac.data.status import Code
+from videomac.records.manifest import Manifest
 from videomac.report.page import Table, image_data_uri, render
 from videomac.storage.entries import split_url
 from videomac.storage.storage import Storage

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from videomac.config import Bounds, VerifyShards
 from videomac.data.frame_decoder import FrameDecoder
 from videomac.data.index import NAME, Index
-from videomac.data.manifest import Manifest, Shard, open_storage, read_manifest
+from videomac.data.manifest import open_storage, read_manifest
 from videomac.data.status import BadClip
 from videomac.distributed.cluster import bounded_map, connected, task
 from videomac.errors import DataError, StorageError
 from videomac.records.decoding import FramesRequest
+from videomac.records.manifest import Manifest, Shard
 from videomac.records.shards import SAMPLE_COLUMNS, Sample
 from videomac.storage.checksums import check_sha256
 from videomac.storage.storage import Storage

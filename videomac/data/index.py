@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from videomac.data.manifest import IndexFile, Manifest
 from videomac.errors import DataError
+from videomac.records.manifest import IndexFile, Manifest
 from videomac.storage.checksums import check_sha256, sha256_of
 from videomac.storage.copies import place_of
 from videomac.storage.entries import Damaged

@@ -20,9 +20,10 @@ from jaxtyping import Bool, Int64
 from videomac.config import Data
 from videomac.data import draws
 from videomac.data.index import Index
-from videomac.data.manifest import Manifest, open_storage, read_manifest
+from videomac.data.manifest import open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
 from videomac.errors import DataError
+from videomac.records.manifest import Manifest
 from videomac.records.shards import SAMPLE_COLUMNS, Sample
 from videomac.storage.entries import Patience
 from videomac.storage.storage import Storage

@@ -12,8 +12,9 @@ import numpy as np
 
 from videomac import config
 from videomac.data import index
-from videomac.data.manifest import Manifest, Shard
+from videomac.data.manifest import seal
 from videomac.data.recipe import Recipe, recipe_of
+from videomac.records.manifest import Manifest, Shard
 from videomac.records.shards import ShardRecord
 from videomac.storage.storage import Storage
 
@@ -86,7 +87,7 @@ def write_index(folder: Path, shards: Sequence[Sequence[dict[str, Any]]]) -> str
         settings={},
         libraries={},
     )
-    storage.write("manifest.json", manifest.to_json())
+    storage.write("manifest.json", seal(manifest))
     return str(folder / "manifest.json")
 
 

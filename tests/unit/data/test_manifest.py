@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tests.unit.data.material import index_row, write_index
-from videomac.data.manifest import load_manifest
+from videomac.data.manifest import load_manifest, seal
 from videomac.errors import DataError, StorageError
 from videomac.storage.storage import Storage
 
@@ -17,7 +17,7 @@ def path(tmp_path):
 def test_round_trip_gives_equal_bytes(path):
     manifest = load_manifest(path)
     with open(path, "rb") as file:
-        assert manifest.to_json() == file.read()
+        assert seal(manifest) == file.read()
     assert load_manifest(path.removesuffix("/manifest.json")) == manifest
     assert len(manifest.digest) == 12
 
@@ -32,7 +32,7 @@ def test_any_change_is_noticed(path):
 
 @pytest.mark.parametrize("name", ["../s.tar", "/etc/s.tar", "a/../../s.tar", ".hidden.tar", "s.zip"])
 def test_shards_stay_below_their_folder(path, name):
-    from videomac.data.manifest import Shard
+    from videomac.records.manifest import Shard
 
     with pytest.raises(ValueError, match="expected a relative path"):
         Shard(name=name, bytes=1, sha256="", samples=1, frames=1, seconds=1.0)
@@ -41,7 +41,7 @@ def test_shards_stay_below_their_folder(path, name):
 @pytest.mark.parametrize("content", ["", "[]", "{}", "no json", '{"version": 1}'])
 def test_other_files_are_no_manifest(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(StorageError, match=r"no manifest\.json of videomac shards"):
+    with pytest.raises(StorageError, match=r"not a manifest of videomac shards"):
         load_manifest(str(tmp_path))
 
 
@@ -51,5 +51,5 @@ def test_another_version_is_refused(path):
     text = json.dumps(body, indent=1, sort_keys=True)
     sealed = text.replace("0" * 64 + '",\n "frames"', hashlib.sha256(text.encode()).hexdigest() + '",\n "frames"', 1)
     Storage("/").write(path.lstrip("/"), sealed.encode())
-    with pytest.raises(DataError, match=r"version: Input should be 1 \(found '99'\); build the shards anew"):
+    with pytest.raises(DataError, match=r"version: Input should be 1 \(found '99'\); rebuild the shards"):
         load_manifest(path)
