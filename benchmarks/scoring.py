@@ -70,7 +70,7 @@ def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
 
 def _score(objects: dict[str, list[tuple[np.ndarray, np.ndarray]]], jaccard: Any, boundary_f: Any) -> Any:
     """Return the totals, and the seconds of the fastest of three runs."""
-    times = []
+    times, per_object = [], {}
     for _ in range(3):
         begin = time.perf_counter()
         per_object = {

@@ -80,7 +80,7 @@ class Repeated(Iterator[Batch]):
                 "g": np.arange(rows),
                 "code": np.zeros(rows),
                 "seed": np.arange(rows),
-                "key": ["clip"] * rows,
+                "key": np.array(["clip"] * rows),
             }
         )
 

@@ -45,3 +45,7 @@ def test_shipped_clips_become_shards_in_an_empty_folder(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{installed}/videomac {installed}/videomac/_configs 10 runs/quickstart")
     assert (tmp_path / "shards" / "manifest.json").is_file()
+
+
+def test_type_checkers_find_our_annotations(installed):
+    assert (installed / "videomac/py.typed").is_file()

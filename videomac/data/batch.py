@@ -1,6 +1,6 @@
-"""Rows as the networks take them.
+"""Decoded rows as the networks take them.
 
-Shape letters: b rows, 2 frames of a pair (the earlier first), h w pixels, c colours, k visible cells.
+Shape letters: b rows, 2 frames of a pair (the earlier first), h w pixels, 3 colours, k visible cells.
 """
 
 from __future__ import annotations
@@ -8,32 +8,32 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-# Pixels of a batch are read only, by everyone.
+# Pixels of a batch may be a read-only view of Ray's object store; nobody writes to them.
 warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 
 
 @dataclasses.dataclass
 class Batch:
-    """Rows of the plan, decoded; all tensors on one device."""
+    """Rows of the plan, decoded; all tensors are on one device."""
 
-    frames_b2hwc: Tensor
-    """uint8."""
-    cells_bk: Tensor
-    """int64, the visible cells of both frames, ascending."""
-    weight_b: Tensor
-    """float32: 1 for a good row, 0 for a bad one or a pad row."""
-    g_b: Tensor
-    """int64 number of the plan's row; -1 for a pad row."""
-    code_b: Tensor
-    """int64 `codes.Code`: 0 for good rows and pad rows."""
-    seed_b: Tensor
-    """int64 >= 0: seed of the row's own drop path."""
+    frames_b2hwc: UInt8[Tensor, "b 2 h w 3"]
+    """Pixels of both frames, red green blue."""
+    cells_bk: Int64[Tensor, "b k"]
+    """Visible cells of both frames, ascending."""
+    weight_b: Float32[Tensor, " b"]
+    """1 for a good row, 0 for a bad one or a pad row."""
+    g_b: Int64[Tensor, " b"]
+    """Number of the plan's row; -1 for a pad row."""
+    code_b: Int64[Tensor, " b"]
+    """`status.Code`: 0 for good rows and pad rows."""
+    seed_b: Int64[Tensor, " b"]
+    """Seed of the row's own drop path, not negative."""
     keys: list[str]
     """Clip of each row; empty for a pad row."""
 
@@ -41,31 +41,34 @@ class Batch:
         return len(self.keys)
 
     @classmethod
-    def collate(cls, columns: Mapping[str, Any], pin_memory: bool = False) -> Batch:
-        """From columns of equal length (`frames`, `cells`, `g`, `code`, `seed` as arrays, `key` as strings).
+    def collate(cls, columns: Mapping[str, np.ndarray], pin_memory: bool = False) -> Batch:
+        """Make a batch from columns of equal length: `frames`, `cells`, `g`, `code`, `seed` and `key`.
 
         Pixels are copied to pinned memory, or not at all: they may be a read-only view of Ray's object store, which
         keeps them as long as the view lives.
         """
         frames = torch.from_numpy(columns["frames"])
-        if pin_memory:
-            frames = frames.pin_memory()
-        g, code = (torch.from_numpy(np.array(columns[name], np.int64)) for name in ("g", "code"))
+        g, code = _int64(columns["g"]), _int64(columns["code"])
         return cls(
-            frames_b2hwc=frames,
-            cells_bk=torch.from_numpy(np.array(columns["cells"], np.int64)),
+            frames_b2hwc=frames.pin_memory() if pin_memory else frames,
+            cells_bk=_int64(columns["cells"]),
             weight_b=((g >= 0) & (code == 0)).float(),
             g_b=g,
             code_b=code,
-            seed_b=torch.from_numpy(np.array(columns["seed"], np.int64)),
+            seed_b=_int64(columns["seed"]),
             keys=[str(key) for key in columns["key"]],
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same rows on another device; from pinned memory the copies run beside computation."""
+        """Return the same rows on another device; from pinned memory the copies run beside computation."""
         moved = {
             field.name: value.to(device, non_blocking=True)
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), Tensor)
         }
         return dataclasses.replace(self, **moved)
+
+
+def _int64(column: np.ndarray) -> Int64[Tensor, "b ..."]:
+    """Return a copy of a column as a tensor of whole numbers."""
+    return torch.from_numpy(np.array(column, np.int64))

@@ -7,22 +7,32 @@ applied) as uint8 RGB of shape (h, w, 3).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from videomac.config import Bounds
 from videomac.data.status import BadClip, Code
 
+if TYPE_CHECKING:
+    BinaryFile = IO[bytes]
+else:  # no file is an instance of `typing.IO`
+    BinaryFile = io.BufferedIOBase
+Picture = UInt8[np.ndarray, "_ _ 3"]
+"""A frame, upright: height, width, and red, green and blue."""
 
+
+@runtime_checkable
 class Clip(Protocol):
     """An opened clip: its frame times, and frames by number."""
 
-    times_s: np.ndarray
-    """Presentation time of every frame, ascending, float64."""
+    times_s: Float64[np.ndarray, " t"]
+    """Presentation time of every frame, ascending."""
 
-    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, Picture]]:
         """Yield (number, picture) for frame numbers given in ascending order.
 
         Raises:
@@ -43,7 +53,7 @@ def check_pixels(width: int, height: int, bounds: Bounds) -> None:
         )
 
 
-def check_times(times_s: np.ndarray, bounds: Bounds) -> None:
+def check_times(times_s: Float64[np.ndarray, " t"], bounds: Bounds) -> None:
     """Raise `BadClip` for a clip without frames or beyond `bounds.max_duration_s`."""
     if not len(times_s):
         raise BadClip(Code.BROKEN, "no video frame")

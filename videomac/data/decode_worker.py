@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from videomac.config import Bounds
-from videomac.data.clip import Clip
+from videomac.data.clip import Clip, Picture
 from videomac.data.open_clip import decoder_version, open_clip
 from videomac.data.pairs import make_pairs
 from videomac.data.pyav_clip import PyavClip
@@ -66,9 +64,9 @@ def frames_handler(setup: bytes) -> Handler:
     return handle
 
 
-def frames_up_to(clip: Clip, start: int, most_bytes: int) -> Sequence[np.ndarray]:
+def frames_up_to(clip: Clip, start: int, most_bytes: int) -> Sequence[Picture]:
     """Return frames of one size from `start` on, until they take more than `most_bytes`."""
-    frames: list[np.ndarray] = []
+    frames: list[Picture] = []
     taken = 0
     if most_bytes:
         for _, frame in clip.pictures(range(start, len(clip.times_s))):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from videomac.config import Bounds
+from videomac.data.clip import Picture
 from videomac.data.decode_worker import FRAME_DECODER
 from videomac.data.subprocess_worker import Child
 from videomac.records.decoding import FramesAnswer, FramesRequest
@@ -35,7 +36,7 @@ class FrameDecoder:
         """
         return self._ask(clip, content, start=0, most_bytes=0)[0].total
 
-    def frames(self, clip: FramesRequest, content: Content = b"") -> Iterator[np.ndarray]:
+    def frames(self, clip: FramesRequest, content: Content = b"") -> Iterator[Picture]:
         """Yield the frames from number `clip.start` on, uint8 RGB (h, w, 3), upright.
 
         Raises:
@@ -47,7 +48,7 @@ class FrameDecoder:
             yield from np.frombuffer(pixels, np.uint8).reshape(answer.count, answer.height, answer.width, 3)
             number, total = number + answer.count, answer.total
 
-    def frame(self, clip: FramesRequest, number: int, content: Content = b"") -> np.ndarray:
+    def frame(self, clip: FramesRequest, number: int, content: Content = b"") -> Picture:
         """Return one frame.
 
         Raises:

@@ -6,13 +6,12 @@ import contextlib
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from videomac.config import Bounds
-from videomac.data.clip import check_pixels, check_times
+from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.status import BadClip, Code
 from videomac.storage.entries import Content
 
@@ -23,7 +22,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError)
 
 
 @contextlib.contextmanager
-def opened_image(file: IO[bytes] | str, place: str, bounds: Bounds) -> Iterator[Image.Image]:
+def opened_image(file: BinaryFile | str, place: str, bounds: Bounds) -> Iterator[Image.Image]:
     """Open a JPEG or PNG within `bounds.max_pixels`; `place` names it in errors.
 
     Raises:
@@ -53,7 +52,7 @@ class FramesClip:
         self.times_s = np.arange(len(self._members)) / fps
         check_times(self.times_s, bounds)
 
-    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, Picture]]:
         """See `clip.Clip`."""
         for number in numbers:
             member = self._tar.extractfile(self._members[number])

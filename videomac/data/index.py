@@ -1,13 +1,14 @@
-"""`index.parquet`: one row per sample, read by row groups; written with whole shards in row groups of many rows.
+"""`index.parquet`: one line per sample, read by row groups; a row group holds whole shards and many lines.
 
-Readers hold the footer (tens of MB for thousands of row groups, half a GB for fifty thousand: hence the least size of a
-group) and the row groups in use. Page checksums and the footer's SHA-256 in the manifest notice damage.
+A reader holds the footer (tens of MB for thousands of row groups, half a GB for fifty thousand: hence the least length
+of a group) and the row groups in use. Page checksums, and the footer's SHA-256 in the manifest, reveal damage.
 """
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
+import functools
 import io
 import struct
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int64
 
 from videomac.errors import DataError
 from videomac.records.manifest import IndexFile, Manifest
@@ -31,7 +33,7 @@ SCHEMA = pa.schema(
         ("key", pa.string()),
         ("kind", pa.dictionary(pa.int8(), pa.string())),  # video, or frames (images in one tar range)
         ("shard", pa.dictionary(pa.int32(), pa.string())),
-        ("offset", pa.int64()),  # bytes from the shard's begin
+        ("offset", pa.int64()),  # bytes from the start of the shard
         ("size", pa.int64()),  # video: of the member's data; frames: first frame's header to last frame's data
         ("sha256", pa.string()),  # of these bytes
         ("frames", pa.int32()),
@@ -48,15 +50,15 @@ SCHEMA = pa.schema(
 )
 """Columns of `index.parquet`."""
 ROWS_PER_GROUP = 20_000
-"""Least rows of a row group, but for the last."""
+"""Least lines of a row group, except the last."""
 SCAN_THREADS = 16
-"""Row groups read at a time over a network, where each is a request or two of some 30 ms: thousands in seconds."""
+"""Row groups read at a time over a network, where each takes a request or two of some 30 ms: thousands in seconds."""
 GROUPS_KEPT = 2
 """Decoded row groups in memory: some 5 MB each."""
 
 
 def write_index(path: str, shards: Iterable[list[dict[str, Any]]]) -> IndexFile:
-    """Writes the rows of each shard (in manifest order) to a local file."""
+    """Write the lines of each shard, in the manifest's order, to a local file."""
     pending: list[dict[str, Any]] = []
     with index_writer(path) as writer:
         for rows in shards:
@@ -70,12 +72,12 @@ def write_index(path: str, shards: Iterable[list[dict[str, Any]]]) -> IndexFile:
 
 
 def index_writer(path: str) -> pq.ParquetWriter:
-    """A writer whose pages carry checksums; each table written must be one row group of whole shards."""
+    """Return a writer whose pages carry checksums; each table written must be one row group of whole shards."""
     return pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True)
 
 
 def describe_index(path: str) -> IndexFile:
-    """Sizes and checksums of a finished index."""
+    """Return lengths and checksums of a finished index."""
     storage, name = place_of(path)
     total = storage.entry(name).size
     footer_bytes = struct.unpack("<I4s", storage.read(name, total - 8, 8))[0] + 8
@@ -86,7 +88,12 @@ def describe_index(path: str) -> IndexFile:
 
 
 class Index:
-    """Random access to the rows of an index by shard."""
+    """Random access to the lines of an index by shard.
+
+    Raises:
+        StorageError: the index cannot be read, or is not the manifest's.
+        DataError: index and manifest come from different builds.
+    """
 
     def __init__(self, storage: Storage, manifest: Manifest) -> None:
         self._storage, self._info = storage, manifest.index
@@ -96,17 +103,19 @@ class Index:
         self._footer = footer
         self._parquet = self._open()
         rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
-        self._group_starts = np.concatenate([[0], np.cumsum(rows)])
-        self._recent: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
-        self.shard_starts = np.concatenate([[0], np.cumsum([shard.samples for shard in manifest.shards])])
+        self._group_starts = _starts(rows)
+        self._read_group = functools.lru_cache(maxsize=GROUPS_KEPT)(self._load)
+        """The newest few are kept: shards of one window often share a row group, and a small index has only one."""
+        self.shard_starts = _starts([shard.samples for shard in manifest.shards])
+        """First line of each shard, and the number of all lines."""
         if self._group_starts[-1] != self.shard_starts[-1]:
             raise DataError(
                 f"{storage.url(NAME)}: {self._group_starts[-1]} samples, but {self.shard_starts[-1]} in manifest.json; "
-                "they are of two builds: build the shards anew"
+                "they come from different builds; rebuild the shards"
             )
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Some columns of every row group in order; over a network some are read ahead, else one is in memory."""
+        """Yield some columns of every row group in order; over a network some are read ahead, else one is in memory."""
         threads = SCAN_THREADS if self._storage.remote else 1
         own = threading.local()
 
@@ -125,24 +134,18 @@ class Index:
                 yield ahead.popleft().result()
 
     def shard_rows(self, shard: int, columns: Sequence[str]) -> pa.Table:
-        """Some columns of one shard's samples."""
+        """Return some columns of one shard's samples."""
         start, stop = self.shard_starts[shard], self.shard_starts[shard + 1]
         group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
         offset = int(start - self._group_starts[group])
-        # A slice would keep the whole row group in memory; `take` copies the shard's rows.
-        return self._read_group(group, columns).take(np.arange(offset, offset + int(stop - start)))
+        # A slice would keep the whole row group in memory; `take` copies the shard's lines.
+        return self._read_group(group, tuple(columns)).take(np.arange(offset, offset + int(stop - start)))
 
-    def _read_group(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Keeps the newest few: shards of one window often share a row group, a small index has only one."""
-        wanted = group, tuple(columns)
-        if wanted not in self._recent:
-            while len(self._recent) >= GROUPS_KEPT:
-                self._recent.pop(next(iter(self._recent)))
-            self._recent[wanted] = self._load_group(self._parquet, group, columns)
-        return self._recent[wanted]
+    def _load(self, group: int, columns: tuple[str, ...]) -> pa.Table:
+        return self._load_group(self._parquet, group, columns)
 
     def _open(self, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
-        """The index as a file with a position of its own; `metadata` saves reading the footer again."""
+        """Return the index as a file with a position of its own; `metadata` saves reading the footer again."""
         file = pa.PythonFile(_RangeFile(self._storage, self._info.bytes, self._footer), mode="r")
         return pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True, pre_buffer=True)
 
@@ -157,15 +160,20 @@ class Index:
         return self._storage.persist(attempt, NAME)
 
 
+def _starts(lengths: Sequence[int]) -> Int64[np.ndarray, " starts"]:
+    """Return where each part starts when they lie one after another, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
 class _RangeFile(io.RawIOBase):
     """The index as a seekable file: one attempt per read (the retry is around the row group), footer from memory."""
 
-    def __init__(self, storage: Storage, size: int, footer: bytes) -> None:
-        self._storage, self._size, self._footer = storage, size, footer
+    def __init__(self, storage: Storage, length: int, footer: bytes) -> None:
+        self._storage, self._length, self._footer = storage, length, footer
         self._position = 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
         self._position = base + offset
         return self._position
 
@@ -173,7 +181,7 @@ class _RangeFile(io.RawIOBase):
         return self._position
 
     def size(self) -> int:
-        return self._size
+        return self._length
 
     def readable(self) -> bool:
         return True
@@ -183,8 +191,8 @@ class _RangeFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         start = self._position
-        stop = self._size if size < 0 else min(start + size, self._size)
-        footer_start = self._size - len(self._footer)
+        stop = self._length if size < 0 else min(start + size, self._length)
+        footer_start = self._length - len(self._footer)
         if start >= footer_start:
             content = self._footer[start - footer_start : stop - footer_start]
         else:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.error
 import av.logging
 import numpy as np
+from jaxtyping import Int64
 
 from videomac.config import Bounds
-from videomac.data.clip import check_pixels, check_times
+from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.status import BadClip, Code
 
 av.logging.set_level(av.logging.FATAL)  # we count broken clips; FFmpeg would print a line per packet
@@ -24,7 +25,7 @@ BROKEN = (av.error.FFmpegError, ValueError, OSError)
 """What FFmpeg and PyAV raise for bytes that are not a video that they can decode."""
 
 
-def open_container(file: BinaryIO) -> Any:
+def open_container(file: BinaryFile) -> Any:
     """Open a video file for reading. It may be a playlist that names others: nothing but this file is ever opened."""
     return av.open(file, options={"protocol_whitelist": "none"})
 
@@ -32,7 +33,7 @@ def open_container(file: BinaryIO) -> Any:
 class PyavClip:
     """An opened video (see `clip.Clip`): a binary file, or the path of one."""
 
-    def __init__(self, file: BinaryIO | str, bounds: Bounds) -> None:
+    def __init__(self, file: BinaryFile | str, bounds: Bounds) -> None:
         self._bounds = bounds
         with _broken_is_bad():
             self._file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115 - open as long as the clip
@@ -56,7 +57,7 @@ class PyavClip:
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._last: av.VideoFrame | None = None
 
-    def _scan(self) -> tuple[np.ndarray, np.ndarray]:
+    def _scan(self) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " k"]]:
         """Return the presentation times of all frames and of keyframes, ascending, in the stream's time base."""
         packets = [p for p in self._container.demux(self._stream) if p.size and not p.is_discard]
         times = [p.pts if p.pts is not None else p.dts for p in packets]
@@ -70,7 +71,7 @@ class PyavClip:
         shown = [t for t in times if t >= keys[0]]  # frames before the first keyframe lack what they are predicted from
         return np.unique(np.array(shown, np.int64)), np.unique(np.array(keys, np.int64))
 
-    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, Picture]]:
         """See `clip.Clip`."""
         for number in numbers:
             with _broken_is_bad(f"frame {number}: "):
@@ -102,7 +103,7 @@ class PyavClip:
         if self._position is None or self._position > target:
             return False
         here, there = np.searchsorted(self._keyframes, [self._position, target], side="right")
-        return here == there
+        return bool(here == there)
 
     def _seek(self, target: int | None) -> None:
         if target is None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int64, UInt8
 
 from videomac.data.decode_worker import DECODER
 from videomac.data.open_clip import decoder_version
@@ -29,6 +30,7 @@ STATS = ("clips", "bytes", "requests", "retries", "wait_read_us", "decode_us", "
 resizing, and passing pixels between the processes."""
 
 Columns = dict[str, np.ndarray]
+"""By name, as listed above; each has its own type and shape, and the first dimension b."""
 
 
 class RowMaker:
@@ -118,8 +120,12 @@ class RowMaker:
         columns["seed"][here] = [seed for _, seed in drawn]
 
     def _decode(
-        self, opening: Opening, contents: Iterator[Content], frames_n2hw3: np.ndarray, stats: dict[str, int]
-    ) -> Code | np.ndarray:
+        self,
+        opening: Opening,
+        contents: Iterator[Content],
+        frames_n2hw3: UInt8[np.ndarray, "n 2 h w 3"],
+        stats: dict[str, int],
+    ) -> Code | Int64[np.ndarray, " n"]:
         """Write the pixels of one opening over the zeros; return the codes of its rows."""
         start = time.perf_counter()
         content = next(contents)
@@ -135,8 +141,8 @@ class RowMaker:
         return code
 
     def _decoded(
-        self, opening: Opening, content: Content, frames_n2hw3: np.ndarray
-    ) -> tuple[Code | np.ndarray, float, float]:
+        self, opening: Opening, content: Content, frames_n2hw3: UInt8[np.ndarray, "n 2 h w 3"]
+    ) -> tuple[Code | Int64[np.ndarray, " n"], float, float]:
         """Return the codes of the rows, and the seconds spent decoding and resizing."""
         sample, slots = opening.sample, opening.slots
         if sample.key in self._known_bad:  # found since its bytes were requested

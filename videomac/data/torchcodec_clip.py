@@ -10,11 +10,10 @@ import contextlib
 import io
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 from torchcodec.decoders import VideoDecoder  # pyright: ignore - an extra
 
 from videomac.config import Bounds
-from videomac.data.clip import check_pixels
+from videomac.data.clip import Picture, check_pixels
 from videomac.data.pyav_clip import PyavClip
 from videomac.data.status import BadClip, Code
 from videomac.storage.entries import Content
@@ -40,7 +39,7 @@ class TorchcodecClip:
         if len(self._decoder) != len(self.times_s):
             raise BadClip(Code.BROKEN, f"{len(self._decoder)} frames by torchcodec, {len(self.times_s)} packets")
 
-    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def pictures(self, numbers: Iterable[int]) -> Iterator[tuple[int, Picture]]:
         """See `clip.Clip`."""
         for number in numbers:
             with _broken_is_bad(f"frame {number}: "):

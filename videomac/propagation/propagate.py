@@ -46,6 +46,7 @@ def propagate(
     """
     context: collections.deque[_Frame] = collections.deque(maxlen=preset.context)
     first: _Frame | None = None
+    tiles: list[_Tile] = []
     for t, frame_chw in enumerate(features_chw):
         features_hwc = frame_chw.permute(1, 2, 0).contiguous()
         if first is None:

@@ -1,5 +1,8 @@
 """The lines of events.jsonl: a class for each kind of event."""
 
+# Records are frozen, so a class may narrow `event` to its one word:
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 from typing import Literal
