@@ -248,6 +248,7 @@ def test_an_interrupted_run_is_resumed_by_the_same_command(ray_cluster, old_copy
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_finished_quickstart_keeps_shards_and_weights(ray_cluster, old_copy, capsys):
     from ray_jobs import quickstart
@@ -264,6 +265,7 @@ def test_a_finished_quickstart_keeps_shards_and_weights(ray_cluster, old_copy, c
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_finished_sweep_keeps_its_trials(ray_cluster, old_copy):
     from ray_jobs import tune
