@@ -60,7 +60,9 @@ class Optim(Section):
     """Update the EMA after each step, or after each micro-step as the published code does."""
 
     @pydantic.model_validator(mode="after")
-    def _momentum(self) -> Optim:
+    def _in_range(self) -> Optim:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise BadValueError("betas", f"expected two values from 0 to below 1, got {list(self.betas)}")
         if not all(0 <= m <= 1 for m in self.ema_momentum):
             raise BadValueError("ema_momentum", f"expected two values from 0 to 1, got {list(self.ema_momentum)}")
         return self

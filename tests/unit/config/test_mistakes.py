@@ -52,6 +52,7 @@ MISTAKES = [
     ("pretrain", [*PRETRAIN, "data.pair_sampling=neighbours_6fps"],
      "data.pairs_per_open: pair_sampling neighbours_6fps needs 1, got 2", []),
     ("pretrain", [*PRETRAIN, "optim.ema_momentum=[0.9, 1.1]"], "optim.ema_momentum: expected two values", ["1.1"]),
+    ("pretrain", [*PRETRAIN, "optim.betas=[0.9, 1.0]"], "optim.betas: expected two values from 0 to below 1", ["1.0"]),
     ("pretrain", [*PRETRAIN, "log.writers=[tensorbord]"], "log.writers.0: expected", ["did you mean 'tensorboard'?"]),
     ("pretrain", [*PRETRAIN, PROBE, "probe.evaluate.preset=crww"],
      "probe.evaluate.preset: unknown preset 'crww'; did you mean 'crw'?", list(PRESETS)),
