@@ -39,7 +39,6 @@ FOR_GOOD = (
     NotADirectoryError,
     IsADirectoryError,
     *NO_CREDENTIALS,
-    botocore.exceptions.ProfileNotFound,
     botocore.exceptions.ParamValidationError,
 )
 """Faults that no further attempt mends."""
@@ -221,10 +220,10 @@ def _reason(error: BaseException, advice: Advice) -> str:
     def either(text: str, more: str) -> str:
         return f"{text}, or {more}" if more else text
 
-    if isinstance(error, NO_CREDENTIALS):
-        return either("no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", advice.access)
     if isinstance(error, botocore.exceptions.ProfileNotFound):
         return "no such profile on this machine; add it to ~/.aws/credentials on every node"
+    if isinstance(error, NO_CREDENTIALS):
+        return either("no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", advice.access)
     if isinstance(error, FileNotFoundError):
         return either("does not exist; check bucket, prefix and AWS_ENDPOINT_URL", advice.missing)
     if isinstance(error, PermissionError):

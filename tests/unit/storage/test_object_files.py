@@ -55,7 +55,7 @@ REFUSED = botocore.exceptions.EndpointConnectionError(endpoint_url="http://store
             "the bucket's policy, or set options (ExpiredToken: the store's words)",
         ),
         (NO_CREDENTIALS, False, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set options (Unable"),
-        (NO_PROFILE, False, "or set options (The config profile (mine) could not be found)"),
+        (NO_PROFILE, False, "on every node (The config profile (mine) could not be found)"),
         (REFUSED, True, "broke off; check AWS_ENDPOINT_URL, or set options (Could not connect"),
         (aiohttp.ClientPayloadError("cut"), True, "the server cannot be reached or broke off"),
         (ConnectionResetError("reset"), True, "the server cannot be reached or broke off"),
