@@ -14,6 +14,7 @@ UNIT = ROOT / "tests" / "unit"
 OTHERS = {
     "docs": "the documentation, and the tree itself",
     "test_laws.py": "laws that hold across rooms",
+    "test_import_circles.py": "every module: whom it imports",
     "test_before_ray.py": "every command, up to the point where Ray starts",
     "config/test_mistakes.py": "the whole configuration: one line for each kind of mistake",
     "nn/test_public_names.py": "the public names of all of nn/",
