@@ -1,4 +1,4 @@
-"""Pairs per second from shards to batches, against torch DataLoader + webdataset with the same decoder and crop.
+"""Measure pairs/s from shards to batches, against torch DataLoader + webdataset with the same decoder and crop.
 
 .venv/bin/python benchmarks/data.py [--quick]
 
@@ -49,23 +49,23 @@ from videomac.storage.storage import Storage
 PROCESSES = 2
 SIZE = 224
 ROWS = 32
-"""The default micro-batch."""
+"""Rows of a batch: the default micro-batch."""
 TURN = PROCESSES * config.Data.model_fields["block_steps"].default
-"""Batches of a turn of our actors: rows come in order, so while one's block is taken the other's waits."""
+"""Batches of one turn of our actors: rows come in order, so while one actor's block is taken the other's waits."""
 READY = {"ours": 2 * TURN, "theirs": 6}
-"""Batches that a side has ready from an earlier turn (26 and 4 were seen): taken before its clock starts."""
+"""Batches that a side may have ready from an earlier turn (26 and 4 were seen): taken before its clock starts."""
 SETTLE_S = 1.5
-"""Before a turn, for the other side to fill its queues and stand still."""
+"""Wait this long before a turn, until the other side has filled its queues and stands still."""
 TURNS = 5
-"""Turns in which speed and memory with more shards are looked at."""
+"""Turns in which speed and memory with more shards are measured."""
 NO_PAUSE_S = 0.1
 """Waits below this are noise."""
 STEP_S = 0.5
-"""What the trainer takes for a batch where its waiting is measured."""
+"""Time that the trainer takes for a batch where its waiting is measured."""
 
 
 def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
-    """The defaults of pretraining: 224 px, two pairs from an opened clip."""
+    """Return the defaults of pretraining: 224 px, two pairs from an opened clip."""
     tree = {
         "run": {"name": "benchmark"},
         "data": {
@@ -80,12 +80,12 @@ def settings_for(manifest: str, **dotted: Any) -> config.Pretrain:
 
 
 def recipe_for(settings: config.Pretrain) -> Recipe:
-    """What the rows of a run depend on."""
+    """Return what the rows of a run depend on."""
     return recipe_of(settings.data, settings.model, settings.run.seed)
 
 
 def open_stream(settings: config.Pretrain, plan: Plan, rows: int) -> BatchStream:
-    """The first `rows` rows of the plan as batches of one worker."""
+    """Open the first `rows` rows of the plan as batches of one worker."""
     per_open = settings.data.pairs_per_open
     spans = micro_steps(0, rows, batch_size=ROWS, micro_batch=ROWS, pairs_per_open=per_open, rank=0, world=1)
     return BatchStream(Decoding(plan, recipe_for(settings), ROWS), spans)
@@ -94,8 +94,8 @@ def open_stream(settings: config.Pretrain, plan: Plan, rows: int) -> BatchStream
 # ---- ours and theirs ------------------------------------------------------------------------------------------------
 
 
-def pace(stream: Iterator[Any], rows: int, ready: int) -> float:
-    """Pairs/s over the next `rows` rows that were not decoded yet, while nothing else runs."""
+def measured_rate(stream: Iterator[Any], rows: int, ready: int) -> float:
+    """Return pairs/s over the next `rows` rows that are not decoded yet, while nothing else runs."""
     time.sleep(SETTLE_S)
     for _ in range(ready):
         next(stream)
@@ -106,7 +106,7 @@ def pace(stream: Iterator[Any], rows: int, ready: int) -> float:
 
 
 class Ours:
-    """Batches through the plan, Ray Data's actors and their decoding processes."""
+    """Batches by the plan, Ray Data's actors and their decoding processes."""
 
     def __init__(self, settings: config.Pretrain, most_rows: int) -> None:
         self.plan = read_plan(settings.data, 0)
@@ -114,18 +114,18 @@ class Ours:
         next(self.stream)
 
     def pairs_per_s(self, rows: int) -> float:
-        """See `pace`."""
-        return pace(self.stream, rows, READY["ours"])
+        """See `measured_rate`."""
+        return measured_rate(self.stream, rows, READY["ours"])
 
 
 class WebdatasetPairs:
-    """What a webdataset user writes: read tars in order, two pairs of every clip and their masks, shuffle nothing."""
+    """What a user of webdataset writes: tars read in order, two pairs of every clip with their masks, no shuffle."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
     def __call__(self, samples: Iterator[dict[str, Any]]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Pairs (2, h, w, 3) and visible cells (k,), two of every clip."""
+        """Yield pairs (2, h, w, 3) and visible cells (k,), two of every clip."""
         for number, sample in enumerate(samples):
             about = json.loads(sample["json"])
             known = Sample(sample["__key__"], "video", "", 0, 0, "", about["fps"], about["duration"])
@@ -137,12 +137,12 @@ class WebdatasetPairs:
 
 
 def collate(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, ...]:
-    """Frames and cells of a batch."""
+    """Return frames and cells of a batch."""
     return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
 
 class Theirs:
-    """torch DataLoader over webdataset, the tars repeated without end."""
+    """Batches by torch DataLoader over webdataset, the tars repeated endlessly."""
 
     def __init__(self, settings: config.Pretrain) -> None:
         storage, _ = open_storage(settings.data.manifest, None)
@@ -159,12 +159,12 @@ class Theirs:
         next(self.stream)
 
     def pairs_per_s(self, rows: int) -> float:
-        """See `pace`."""
-        return pace(self.stream, rows, READY["theirs"])
+        """See `measured_rate`."""
+        return measured_rate(self.stream, rows, READY["theirs"])
 
 
 def compare(manifest: str, rounds: int, rows: int) -> dict[str, Any]:
-    """Median of paired rounds: each side runs while the other one's queues are full and it stands still."""
+    """Return the medians of paired rounds: each side runs while the other one's queues are full and it stands still."""
     settings = settings_for(manifest)
     ours, theirs = Ours(settings, ROWS * 100_000), Theirs(settings)
     measured = [(ours.pairs_per_s(rows), theirs.pairs_per_s(rows)) for _ in range(rounds)]
@@ -180,7 +180,7 @@ def compare(manifest: str, rounds: int, rows: int) -> dict[str, Any]:
 
 
 def parts(counters: dict[str, int]) -> list[tuple[str, float]]:
-    """Milliseconds a pair by part, summed over the decoding processes."""
+    """Return milliseconds per pair by part, summed over the decoding processes."""
     names = {"wait_read_us": "read", "decode_us": "decode", "resize_us": "resize", "ship_us": "between processes"}
     return [(label, counters[name] / counters["rows"] / 1000) for name, label in names.items()]
 
@@ -189,7 +189,7 @@ def parts(counters: dict[str, int]) -> list[tuple[str, float]]:
 
 
 def build(folder: str, reencode: bool) -> str:
-    """Shards of the shipped clips."""
+    """Build shards of the shipped clips; return the manifest's path."""
     tree = {"source": str(SAMPLES / "clips"), "out": folder, "shard_mb": 2.0, "reencode": reencode}
     tree |= {"short_side": 256} if reencode else {}
     build_shards(config.validate(config.BuildShards, tree, "benchmark"), on_progress=lambda *_: None)
@@ -197,7 +197,7 @@ def build(folder: str, reencode: bool) -> str:
 
 
 def many_times(manifest: str, folder: str, times: int) -> str:
-    """The same shards under `times` names, keys made different."""
+    """Write the same shards under `times` names with different keys; return the manifest's path."""
     source = os.path.dirname(manifest)
     shards = load_manifest(manifest).shards
     opened = index.Index(Storage(source), load_manifest(manifest))
@@ -215,15 +215,15 @@ def many_times(manifest: str, folder: str, times: int) -> str:
 
 
 def actor_memory_mb(stream: BatchStream) -> float:
-    """Memory of the largest decode actor, without the object store's pages: they have a limit of their own."""
+    """Return the memory of the largest decode actor, without the object store's pages, which have their own limit."""
     sizes = [psutil.Process(pid).memory_info() for pid in stream.decoder_pids]
     return max(size.rss - size.shared for size in sizes) / 2**20
 
 
 def throughput(manifest: str, rows: int, turns: int = 1) -> tuple[float, float]:
-    """Most pairs/s over `rows` rows of several turns, and the largest memory of an actor after any of them.
+    """Return the most pairs/s over `rows` rows of several turns, and the largest memory of an actor after any of them.
 
-    What an actor has read ahead comes and goes: one look at its memory is off by tens of MB.
+    What an actor has read ahead comes and goes: a single look at its memory is off by tens of MB.
     """
     ours = Ours(settings_for(manifest), (turns + 1) * (rows + READY["ours"] * ROWS) + rows)
     ours.pairs_per_s(rows // 2)
@@ -233,9 +233,9 @@ def throughput(manifest: str, rows: int, turns: int = 1) -> tuple[float, float]:
 
 
 def border_pause(manifest: str) -> tuple[float, float]:
-    """Longest wait for a batch inside windows and at their borders, seconds, of a trainer that is the slower side.
+    """Return the longest waits of a trainer that is the slower side: inside windows and at their borders, in seconds.
 
-    The shards hold one batch an epoch or less: epochs end inside of every window.
+    The shards hold one batch an epoch or less: epochs end inside every window.
     """
     per_window = 30
     settings = settings_for(manifest, **{"data.window_blocks": per_window})
@@ -255,13 +255,13 @@ def border_pause(manifest: str) -> tuple[float, float]:
 
 
 def row(case: str, ratio: float, against: str, at_least: float | None) -> dict[str, Any]:
-    """A line of the result; without `at_least` it is reported only."""
+    """Return a line of the result; without `at_least` it is only reported."""
     ok = at_least is None or ratio >= at_least
     return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok}
 
 
 def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
-    """All cases; prints what is behind each number."""
+    """Measure all cases; print what is behind each number."""
     rounds, rows = (2, TURN * ROWS) if quick else (7, 2 * TURN * ROWS)
     encoded = build(f"{folder}/encoded", reencode=True)
     result = compare(encoded, rounds, rows)
@@ -277,10 +277,10 @@ def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
 
 
 def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict[str, Any]]:
-    """Other shards, more shards, and the borders of windows."""
+    """Measure other shards, more shards, and the borders of windows."""
     original, _ = throughput(build(f"{folder}/original", reencode=False), rows)
     speed, memory = throughput(encoded, rows, TURNS)
-    console.print(f"re-encoded shards {speed:.1f} pairs/s, bytes as they came {original:.1f}")
+    console.print(f"re-encoded shards {speed:.1f} pairs/s, original bytes {original:.1f}")
     tenfold, more_memory = throughput(many_times(encoded, f"{folder}/tenfold", 10), rows, TURNS)
     console.print(f"ten times the shards: {tenfold:.1f} pairs/s, actor {more_memory:.0f} MB (one: {memory:.0f} MB)")
     inside, border = border_pause(encoded)
@@ -294,7 +294,7 @@ def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict
 
 
 def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
-    """The plan over a synthetic index, as shares of what it may cost."""
+    """Measure the plan over a synthetic index, as shares of what it may cost."""
     samples = 400_000 if quick else 50_000_000
     os.makedirs(f"{folder}/synthetic")
     probe = plan_probe(synthetic_index(f"{folder}/synthetic", samples))
@@ -307,7 +307,7 @@ def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str
 
 
 def main() -> int:
-    """Runs everything in a temporary folder; the last line is JSON."""
+    """Run everything in a temporary folder; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under a minute")
     quick = parser.parse_args().quick

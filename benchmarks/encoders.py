@@ -1,11 +1,11 @@
-"""The encoder's training step: packed cells against the masked reference and MinkowskiEngine, in one run.
+"""Measure the encoder's training step: packed cells against the masked reference and MinkowskiEngine, in one run.
 
 .venv/bin/python benchmarks/encoders.py [--quick]
 
 A step is the online network's forward pass, the target network's, and the backward pass; no drop path. Backends take
-turns, after a step of one image each; the least time of the rounds counts, of which there are as many as a case's
+turns, after a step of one image each; the least time of the rounds counts; there are as many rounds as a case's
 seconds allow. Beside each ratio stands the arithmetic one, cells / visible cells. Also: bytes that autograd keeps, the
-share of matrix products that really run in bf16, and the whole step with decoder, optimiser and EMA beside its own
+share of matrix products that really run in bf16, and the whole step with decoder, optimiser and EMA next to its own
 arithmetic ratio (the dense decoder does not shrink).
 
 MinkowskiEngine's step is the published code's: its convolutions, and linear layers and GRN in PyTorch's operations.
@@ -60,17 +60,17 @@ BF16_SHARE = 0.9
 
 
 class PublishedGRN(GlobalResponseNorm):
-    """The same numbers by the operations of the published code's layer."""
+    """GRN with the operations of the published code's layer; the results are the same."""
 
     def forward(self, x: Features, valid_b: Tensor | None = None) -> Features:  # noqa: ARG002 - all rows are valid
-        """Of packed maps (b k t t c), per image."""
+        """Return the response of packed maps (b k t t c), per image."""
         norm_b111c = torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
         share_b111c = norm_b111c / (norm_b111c.mean(-1, keepdim=True) + self.eps)
         return self.weight * (x * share_b111c) + self.bias + x
 
 
 def frames_and_cells(mask_ratio: float, batch: int) -> tuple[list[Tensor], Tensor]:
-    """Both frames of random pairs, and the cells that are visible."""
+    """Return both frames of random pairs, and their visible cells."""
     keep = visible_count(CELLS, mask_ratio)
     cells_bk = torch.stack([torch.randperm(CELLS)[:keep].sort().values for _ in range(batch)])
     return [torch.randn(batch, 3, SIZE, SIZE) for _ in range(2)], cells_bk
@@ -91,7 +91,7 @@ class EncoderStep:
         self.bf16 = bf16
 
     def loss(self) -> Tensor:
-        """Both forward passes."""
+        """Run both forward passes."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             last = self.online(self.frames[0], self.cells_bk)[-1]
             with torch.no_grad():
@@ -99,12 +99,12 @@ class EncoderStep:
         return (last - wanted).float().square().mean()
 
     def __call__(self) -> None:
-        """The whole step, gradients thrown away."""
+        """Run the whole step and drop the gradients."""
         self.loss().backward()
         self.online.zero_grad(set_to_none=True)
 
     def saved_bytes(self) -> int:
-        """Bytes that autograd keeps between the passes, each storage once, parameters left out."""
+        """Return the bytes that autograd keeps between the passes: each storage once, without the parameters."""
         kept: dict[int, int] = {}
         own = {parameter.untyped_storage().data_ptr() for parameter in self.online.parameters()}
 
@@ -120,7 +120,7 @@ class EncoderStep:
 
 
 class FlopsByType(TorchDispatchMode):
-    """Arithmetic of matrix products (convolutions by oneDNN left out) by the type they run in."""
+    """Counts the arithmetic of matrix products (without convolutions by oneDNN) by the type they run in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class FlopsByType(TorchDispatchMode):
 
 
 def least_seconds(steps: dict[str, Callable[[], None]], budget_s: float) -> dict[str, float]:
-    """The least time of each over rounds in which they take turns: at least one, at most 6, within the seconds."""
+    """Return the least time of each over rounds in which they take turns: 1 to 6, within the budget."""
     least = dict.fromkeys(steps, float("inf"))
     begun = time.perf_counter()
     for done in range(6):
@@ -151,7 +151,7 @@ def least_seconds(steps: dict[str, Callable[[], None]], budget_s: float) -> dict
 
 
 def warmed(step: EncoderStep) -> EncoderStep:
-    """The step, after one of a single image: libraries load and allocate before the clock runs."""
+    """Run the step on a single image, so that libraries load and allocate before the clock runs; return the step."""
     frames, cells_bk = step.frames, step.cells_bk
     step.frames, step.cells_bk = [frame[:1] for frame in frames], cells_bk[:1]
     step()
@@ -160,7 +160,7 @@ def warmed(step: EncoderStep) -> EncoderStep:
 
 
 def row(case: str, ratio: float, against: str, at_least: float | None, **facts: Any) -> dict[str, Any]:
-    """A result as the last line lists it, printed as it comes."""
+    """Print a result and return it as the last line lists it."""
     ok = at_least is None or ratio >= at_least
     wanted = "" if at_least is None else f"  at least {at_least:g}{'' if ok else '  MISSED'}"
     shown = "  ".join(f"{key} {value}" for key, value in facts.items())
@@ -169,7 +169,7 @@ def row(case: str, ratio: float, against: str, at_least: float | None, **facts: 
 
 
 def encoder_rows(name: str, mask_ratio: float, backends: list[str], budget_s: float) -> list[dict[str, Any]]:
-    """fp32: packed against each other backend, and what autograd keeps."""
+    """Measure packed against each other backend in fp32, and what autograd keeps."""
     steps = {backend: warmed(EncoderStep(name, mask_ratio, backend)) for backend in ["packed", *backends]}
     took = least_seconds(dict(steps), budget_s)
     arithmetic = round(CELLS / visible_count(CELLS, mask_ratio), 2)
@@ -186,7 +186,7 @@ def encoder_rows(name: str, mask_ratio: float, backends: list[str], budget_s: fl
 
 
 def bf16_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, Any]]:
-    """bf16 autocast against fp32, and the share of matrix products (of one image's step) that really run in bf16.
+    """Measure bf16 autocast against fp32, and the share of one image's matrix products that really run in bf16.
 
     Timed where the CPU has units for bf16; elsewhere it takes many times longer and says nothing.
     """
@@ -203,12 +203,12 @@ def bf16_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, A
 
 
 def model_of(name: str, backend: str) -> MaskedAutoencoder:
-    """Encoder and decoder with default settings."""
+    """Build encoder and decoder with default settings."""
     return build_model(config.Model(encoder=config.Encoder().with_values(name=name, backend=backend)), seed=0)
 
 
 def whole_step(name: str, mask_ratio: float, backend: str) -> Callable[[], None]:
-    """Both networks with decoder, backward pass, AdamW and EMA."""
+    """Return the whole step: both networks with decoder, backward pass, AdamW and EMA."""
     torch.manual_seed(0)
     online = model_of(name, backend)
     target = ema.make_target(online)
@@ -229,7 +229,7 @@ def whole_step(name: str, mask_ratio: float, backend: str) -> Callable[[], None]
 
 
 def whole_arithmetic(name: str, mask_ratio: float) -> float:
-    """Dense over sparse arithmetic of encoder and decoder together."""
+    """Return dense over sparse arithmetic of encoder and decoder together."""
     model = model_of(name, "masked").eval()
     x_bchw, cells_bn = torch.randn(1, 3, SIZE, SIZE), all_cells(1, GRID)
     with FlopCounterMode(display=False) as both:
@@ -241,7 +241,7 @@ def whole_arithmetic(name: str, mask_ratio: float) -> float:
 
 
 def whole_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, Any]]:
-    """The whole step, packed against masked: reported, no limit."""
+    """Measure the whole step, packed against masked: only reported, without a limit."""
     steps = {backend: whole_step(name, mask_ratio, backend) for backend in ("packed", "masked")}
     for step in steps.values():
         step()  # makes the optimiser's state
@@ -253,7 +253,7 @@ def whole_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, 
 
 
 def others() -> list[str]:
-    """What packed is measured against here."""
+    """Return the backends that packed is measured against on this machine."""
     try:
         engine()
     except ConfigError as error:
@@ -263,7 +263,7 @@ def others() -> list[str]:
 
 
 def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
-    """The rows with limits."""
+    """Measure the cases that have limits."""
     rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=23)
     rows += encoder_rows("convnextv2_tiny", 0.9, backends, budget_s=8)
     rows += encoder_rows("resnet50", 0.75, ["masked"], budget_s=6)
@@ -271,7 +271,7 @@ def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
 
 
 def all_rows(backends: list[str]) -> list[dict[str, Any]]:
-    """Every network at every mask ratio: encoder in fp32 and bf16, whole step."""
+    """Measure every network at every mask ratio: encoder in fp32 and bf16, whole step."""
     rows = []
     for name in NETWORKS:
         for mask_ratio in MASK_RATIOS:
@@ -281,7 +281,7 @@ def all_rows(backends: list[str]) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Prints the table and the line of JSON; 1 if a ratio is below its limit."""
+    """Print the table and the line of JSON; return 1 if a ratio is below its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the rows with limits only, in less than a minute")
     quick = parser.parse_args().quick

@@ -17,7 +17,7 @@ from videomac.records.manifest import Manifest, Shard
 
 
 def synthetic_index(folder: str, samples: int, per_shard: int = 1000) -> str:
-    """Manifest and index of `samples` clips in shards that do not exist (but for the first)."""
+    """Write manifest and index of clips in shards of which only the first exists; return the manifest's path."""
     shards_per_group = index.ROWS_PER_GROUP // per_shard
     rows = per_shard * shards_per_group
     rng = np.random.default_rng(0)
@@ -84,6 +84,6 @@ print(json.dumps({"start_s": start_s, "row_ms": row_ms, "jump_s": max(jumps), "m
 
 
 def plan_probe(manifest: str) -> dict[str, float]:
-    """Start-up, rows, jumps and memory of the plan, in a process of its own."""
+    """Measure start-up, rows, jumps and memory of the plan in a process of its own."""
     run = subprocess.run([sys.executable, "-c", PLAN_PROBE, manifest], capture_output=True, text=True, check=True)
     return json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""Fine-tunes an export on a few labelled clips: which pixels are the object, from masks in the DAVIS layout.
+"""Fine-tune an export on a few labelled clips: which pixels are the object, from masks in the DAVIS layout.
 
 python examples/finetune.py runs/mine/export [DAVIS_ROOT]
 """
@@ -21,7 +21,7 @@ from videomac.facts.shipped import SAMPLES
 
 
 def read_clip(root: Path, clip: str, card: dict, every: int = 10) -> tuple[Tensor, Tensor]:
-    """Each `every`-th frame, normalised (t, 3, 224, 384), and its mask (t, 224, 384), 1 where the object is."""
+    """Return every `every`-th frame, normalised (t, 3, 224, 384), and its mask (t, 224, 384), 1 where the object is."""
     frames = sorted((root / "JPEGImages/240p" / clip).glob("*.jpg"))[::every]
     masks = [root / "Annotations/240p" / clip / f"{frame.stem}.png" for frame in frames]
     x_thwc = np.stack([np.asarray(Image.open(f).convert("RGB").resize((384, 224)), np.float32) for f in frames])
@@ -31,7 +31,7 @@ def read_clip(root: Path, clip: str, card: dict, every: int = 10) -> tuple[Tenso
 
 
 def finetune(export: Path, root: Path, clips: list[str], steps: int = 30) -> list[float]:
-    """The loss of each step, over all parameters of the backbone and a 1x1 head on its second stage."""
+    """Train all parameters of the backbone and a 1x1 head on its second stage; return the loss of each step."""
     card = json.loads((export / "card.json").read_text())
     backbone = timm.create_model(card["architecture"], num_classes=0)
     backbone.load_state_dict(load_file(export / "model.safetensors"), strict=True)

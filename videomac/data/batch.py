@@ -60,7 +60,7 @@ class Batch:
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the same rows on another device; from pinned memory the copies run beside computation."""
+        """Return the same rows on another device; from pinned memory the copies run in parallel with computation."""
         moved = {
             field.name: value.to(device, non_blocking=True)
             for field in dataclasses.fields(self)

@@ -23,7 +23,7 @@ def window_dataset(spans: Sequence[Span], decoding: Decoding, known_bad: Mapping
     """Return the lazy data set of a window: blocks of at most `block_steps` spans, one block of output per batch."""
     data = decoding.data
     count = math.ceil(len(spans) / data.block_steps)
-    # Unlike `from_arrow`, this asks for no task of one CPU a block: beside workers such tasks might never start.
+    # Unlike `from_arrow`, this needs no task of one CPU per block: next to the workers such tasks might never start.
     rows = [dataclasses.asdict(span) for span in spans]
     dataset = ray.data.from_items(rows, override_num_blocks=count).map_batches(
         DecodeActor,

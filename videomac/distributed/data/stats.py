@@ -1,4 +1,4 @@
-"""What the data path did, as figures for metrics, TensorBoard and the report: our counters and Ray Data's own stats."""
+"""Figures of the data path for metrics, TensorBoard and the report: our own counters, and Ray Data's stats."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 MIB = 2**20
 PARTS = {"read_wait": "wait_read_us", "decode": "decode_us", "resize": "resize_us", "ship": "ship_us"}
-"""Parts of a pair's way, and the counter of their microseconds."""
+"""Parts of the time that a pair takes, and the counter of their microseconds."""
 
 
 def summed(counters: Iterable[Mapping[str, int]]) -> collections.Counter[str]:
-    """The counters of all workers, added."""
+    """Add the counters of all workers."""
     total: collections.Counter[str] = collections.Counter()
     for one in counters:
         total.update(one)
@@ -20,7 +20,7 @@ def summed(counters: Iterable[Mapping[str, int]]) -> collections.Counter[str]:
 
 
 def data_figures(counters: Mapping[str, int]) -> dict[str, float]:
-    """Counts of this attempt, all workers together, and the milliseconds of one pair in the decode actors.
+    """Return the counts of this attempt over all workers, and the milliseconds of one pair in the decode actors.
 
     `skipped_REASON` are pairs that could not be made; `clips_per_batch` are distinct clips of a micro-batch.
     """
@@ -39,10 +39,10 @@ def data_figures(counters: Mapping[str, int]) -> dict[str, float]:
 
 
 def ray_data_figures(summary: Any) -> dict[str, float]:
-    """Ray Data's stats of the execution that runs now on one worker (`ray.data.Dataset.get_stats_summary()`).
+    """Return Ray Data's stats of the execution that runs now on one worker (`ray.data.Dataset.get_stats_summary()`).
 
-    Seconds of the decode actors' tasks, blocks and MiB they gave, seconds that the scheduling loop worked and that the
-    batches' consumer was blocked, and MiB spilled to disk.
+    Seconds of the decode actors' tasks, blocks and MiB that they produced, seconds that the scheduling loop worked and
+    that the consumer of the batches was blocked, and MiB spilled to disk.
     """
     decoding = [one for one in summary.operators_stats if one.wall_time is not None]
     return {
