@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import functools
 import io
 import struct
 import threading
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from videomac.data.recent import Recent
 from videomac.errors import DataError
 from videomac.records.manifest import IndexFile, Manifest
 from videomac.storage.checksums import check_sha256, sha256_of
@@ -104,7 +104,7 @@ class Index:
         self._parquet = self._open()
         rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
         self._group_starts = _starts(rows)
-        self._read_group = functools.lru_cache(maxsize=GROUPS_KEPT)(self._load)
+        self._read_group = Recent(GROUPS_KEPT, self._load)
         """The newest few are kept: shards of one window often share a row group, and a small index has only one."""
         self.shard_starts = _starts([shard.samples for shard in manifest.shards])
         """First line of each shard, and the number of all lines."""
@@ -139,10 +139,10 @@ class Index:
         group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
         offset = int(start - self._group_starts[group])
         # A slice would keep the whole row group in memory; `take` copies the shard's lines.
-        return self._read_group(group, tuple(columns)).take(np.arange(offset, offset + int(stop - start)))
+        return self._read_group((group, tuple(columns))).take(np.arange(offset, offset + int(stop - start)))
 
-    def _load(self, group: int, columns: tuple[str, ...]) -> pa.Table:
-        return self._load_group(self._parquet, group, columns)
+    def _load(self, key: tuple[int, tuple[str, ...]]) -> pa.Table:
+        return self._load_group(self._parquet, *key)
 
     def _open(self, metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
         """Return the index as a file with a position of its own; `metadata` saves reading the footer again."""

@@ -10,7 +10,6 @@ says about a shard is read when a row of it is asked for, so that a jump to any 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from videomac.data import draws
 from videomac.data.index import Index
 from videomac.data.manifest import open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
+from videomac.data.recent import Recent
 from videomac.errors import DataError
 from videomac.records.manifest import Manifest
 from videomac.records.shards import SAMPLE_COLUMNS, Sample
@@ -115,9 +115,9 @@ class OpenPlan:
         self.plan = plan
         self.storage, _, self._index = _open(plan.data)
         self._openings_per_epoch = plan.openings_per_epoch
-        self._order = functools.lru_cache(maxsize=1)(self._draw_order)
-        self._window = functools.lru_cache(maxsize=WINDOWS_KEPT)(self._read_window)
-        self._samples = functools.lru_cache(maxsize=WINDOWS_KEPT * plan.data.shuffle_window)(self._read_samples)
+        self._order = Recent(1, self._draw_order)
+        self._window = Recent(WINDOWS_KEPT, self._read_window)
+        self._samples = Recent(WINDOWS_KEPT * plan.data.shuffle_window, self._read_samples)
 
     def openings(self, start: int, stop: int) -> list[Opening]:
         """Return rows start <= g < stop, those taken from one opened clip together."""
@@ -135,7 +135,7 @@ class OpenPlan:
         epoch, place = divmod(number, self._openings_per_epoch)
         first_openings = self._order(epoch).first_openings
         window_number = int(np.searchsorted(first_openings, place, side="right")) - 1
-        window = self._window(epoch, window_number)
+        window = self._window((epoch, window_number))
         inside = place - int(first_openings[window_number])
         clip, turn = int(window.clip_o[inside]), int(window.turn_o[inside])
         samples = self._samples(int(window.shard_c[clip]))
@@ -150,8 +150,8 @@ class OpenPlan:
         ends = np.cumsum(openings[shards])[width - 1 :: width]
         return _Order(shards, np.concatenate([[0], ends]))
 
-    def _read_window(self, epoch: int, window_number: int) -> _ShuffleWindow:
-        data = self.plan.data
+    def _read_window(self, key: tuple[int, int]) -> _ShuffleWindow:
+        data, (epoch, window_number) = self.plan.data, key
         shards = self._order(epoch).shards[window_number * data.shuffle_window :][: data.shuffle_window]
         slots, rows = [], []
         for shard in shards.tolist():
