@@ -12,7 +12,6 @@ import io
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,10 +55,13 @@ SCAN_THREADS = 16
 GROUPS_KEPT = 2
 """Decoded row groups in memory: some 5 MB each."""
 
+IndexValues = dict[str, str | int | float]
+"""One line of the index by column: `records.shards.IndexRow.to_plain`."""
 
-def write_index(path: str, shards: Iterable[list[dict[str, Any]]]) -> IndexFile:
+
+def write_index(path: str, shards: Iterable[Sequence[IndexValues]]) -> IndexFile:
     """Write the lines of each shard, in the manifest's order, to a local file."""
-    pending: list[dict[str, Any]] = []
+    pending: list[IndexValues] = []
     with index_writer(path) as writer:
         for rows in shards:
             pending += rows
