@@ -103,7 +103,7 @@ def report_an_evaluation(source: str, root: str) -> None:
 
 
 def evaluate_it(source: str, root: str) -> None:
-    evaluate.main([source, f"out={root}", "data.root=unused"])
+    evaluate.main([source, f"out={root}", "data.root=samples://davis"])
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +160,7 @@ def denied(s3_proxy, monkeypatch):
 
 def away(s3_proxy, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(entries, "DEFAULT_PATIENCE", Patience(deadline_s=1.0, attempt_s=0.5))
+    monkeypatch.setattr(entries, "DEFAULT_PATIENCE", Patience(deadline_s=1.0, attempt_s=5.0))
 
 
 def missing(s3_proxy, monkeypatch):

@@ -180,4 +180,4 @@ def test_from_s3_to_s3_and_into_batches(ray_cluster, pile, s3_server, s3_bucket,
     assert near.frames_b2hwc.equal(far.frames_b2hwc)
     (tmp_path / "list.txt").write_text(f"{s3_bucket}/raw/d0/v2.mp4 0.2 1.0\n")
     listed = build_shards(settings(tmp_path / "list.txt", tmp_path / "listed", storage_options=options))
-    assert listed.samples == {"train": 1}
+    assert sum(listed.samples.values()) == 1, "one part of one video; its split follows from its name"

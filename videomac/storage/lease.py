@@ -41,6 +41,8 @@ class Lease:
         self._heartbeat_s, self._expiry_s = heartbeat_s, expiry_s
         # A beat is one attempt that ends early enough: the next beat is the retry, until the lease is given up.
         self._beating = storage.with_patience(Patience(deadline_s=0.0, attempt_s=0.6 * heartbeat_s))
+        # A lease that is not deleted keeps the next driver waiting for the expiry time, so a retry may take as long.
+        self._releasing = storage.with_patience(Patience(deadline_s=expiry_s, attempt_s=heartbeat_s))
         self._owner = f"{platform.node()} pid {os.getpid()}"
         self._id, self._beats = uuid.uuid4().hex, 0
         self._version: str | None = None
@@ -72,7 +74,7 @@ class Lease:
         self._thread.join(timeout=self._expiry_s)
         with contextlib.suppress(ChangedError, StorageError):  # what stays expires
             if not self.lost:
-                self._beating.swap(FILE, None, self._version)
+                self._releasing.swap(FILE, None, self._version)
 
     def _await_expiry(self, run: str, owner: str, version: str, say: Callable[[str], None]) -> None:
         say(f"{run}: held by {owner}; waiting {self._expiry_s:g} s to see whether it is alive")
