@@ -25,6 +25,7 @@ from videomac.config.secrets import hold_secrets
 from videomac.config.tune import Quickstart, Tune
 from videomac.errors import ConfigError, VideomacError
 from videomac.facts.names import unknown
+from videomac.redaction import redacted
 
 S = TypeVar("S", bound=Section)
 OVERRIDE = re.compile(r"^[A-Za-z_][\w.]*=")
@@ -123,6 +124,7 @@ def job(name: str, argv: Sequence[str] | None) -> Iterator[Any]:
     """
     try:
         config = parse(COMMANDS[name], sys.argv[1:] if argv is None else argv)
+        sys.argv[1:] = map(redacted, sys.argv[1:])  # W&B writes it down, in this process too
         refuse_throwaway_places(config)
         yield hold_secrets(config)
     except VideomacError as error:

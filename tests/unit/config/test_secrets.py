@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 import yaml
@@ -77,6 +78,21 @@ def test_a_variable_that_is_not_set_ends_the_command_with_its_name(monkeypatch, 
         "pretrain: data.storage_options.key_env: the environment variable MY_KEY is not set; export it"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "words", [INLINE, [f"data.storage_options={{key: {KEY}, secret: '{SECRET}'}}"], ["data.manifest=s3://u:pass@b/m"]]
+)
+def test_the_words_of_the_process_hold_no_secret_once_they_are_parsed(words, monkeypatch):
+    given = [*RUN, *words]
+    monkeypatch.setattr(sys, "argv", ["videomac", "pretrain", *given])
+
+    with job("pretrain", given) as config:
+        assert shows_nothing(" ".join(sys.argv))
+        assert "u:pass" not in " ".join(sys.argv)
+        assert len(sys.argv) == len(given) + 2
+
+    assert config.run.name == "a"
 
 
 def test_a_profile_is_only_a_name():
