@@ -67,7 +67,7 @@ def committed(folder: Path) -> set[str]:
     return set(re.findall(r"step_\d+", snapshot.read_text())) if snapshot.is_file() else set()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 100.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 200.0) -> None:
     """Wait for a condition, looking every 50 ms."""
     end = time.monotonic() + timeout_s
     while not condition():
