@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fixtures.make_version_66eb288 import TUNE
 from tests.unit.data.material import recipe_for
 from videomac import config
 from videomac.pretrain import checkpoint
@@ -31,19 +32,6 @@ QUICKSTART = "runs/quickstart"
 INTERRUPTED = "runs/interrupted"
 CHECKPOINT = f"{INTERRUPTED}/checkpoints/step_0000004"
 SWEEP = "runs/sweep"
-TUNE = (  # as in tests/fixtures/make_version_66eb288.py
-    "configs/tune/mask_momentum.yaml",
-    "name=sweep",
-    "storage=runs",
-    "space={model.mask_ratio: [0.5, 0.75]}",
-    "pretrain.data.manifest=runs/quickstart/shards/manifest.json",
-    "pretrain.data.image_size=[64, 64]",
-    "pretrain.model.decoder_dim=16",
-    "pretrain.train={batch_size: 8, micro_batch: 4, steps: 2}",
-    "pretrain.checkpoint.every_steps=2",
-    "pretrain.workers.count=1",
-    "evaluate.data.clips=[blackswan]",
-)
 
 
 @pytest.fixture(scope="module")

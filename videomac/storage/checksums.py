@@ -59,12 +59,13 @@ def sha256_of_range(path: str | Path, start: int, end: int) -> str:
 def check_sha256(expected: str) -> Callable[[Content], None]:
     """Return a check for `Storage.read`: the content has this hex SHA-256."""
 
-    def check(content: Content) -> None:
-        found = sha256_of(content)
-        if found != expected:
-            raise Damaged(f"sha256 is {found[:12]}..., expected {expected[:12]}...")
+    return lambda content: refuse_other_sha256(sha256_of(content), expected)
 
-    return check
+
+def refuse_other_sha256(found: str, expected: str) -> None:
+    """Raise `Damaged` unless the two hex digests are equal."""
+    if found != expected:
+        raise Damaged(f"sha256 is {found[:12]}..., expected {expected[:12]}...")
 
 
 def contradicts_etag(pieces: Iterable[Content], etag: str) -> bool:

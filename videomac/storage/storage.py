@@ -20,7 +20,7 @@ import tenacity
 from videomac.config import Access, clear_options
 from videomac.errors import DamagedFileError, MissingFileError, StorageError
 from videomac.storage import entries
-from videomac.storage.checksums import sha256_of_file, sha256_of_pieces
+from videomac.storage.checksums import refuse_other_sha256, sha256_of_file, sha256_of_pieces
 from videomac.storage.entries import NO_ADVICE, PIECE_BYTES, Advice, Check, Damaged, Entry, Patience
 from videomac.storage.files import Files, open_files
 from videomac.storage.local_files import LocalFiles
@@ -216,8 +216,8 @@ class Storage:
             for piece in self.pieces(name, entry.size):
                 file.write(piece)
         self._files.check_copy(entry, local_path)
-        if sha256 is not None and (found := sha256_of_file(local_path)) != sha256:
-            raise Damaged(f"sha256 is {found[:12]}..., expected {sha256[:12]}...")
+        if sha256 is not None:
+            refuse_other_sha256(sha256_of_file(local_path), sha256)
 
     def persist(self, attempt: Callable[[], T], name: str, first: bool = False) -> T:
         """Call `attempt` until it succeeds, fails for good, or the deadline passes: the one layer of retries."""

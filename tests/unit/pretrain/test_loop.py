@@ -100,7 +100,12 @@ def test_a_share_of_bad_rows_above_the_limit_ends_the_run_from_200_rows_on(no_tr
 def test_a_share_below_the_limit_does_not(no_training, share):
     settings = make_settings(train__steps=60, data__max_bad_share=share + 0.01, checkpoint__every_steps=1000)
 
-    loop.run(make_state(settings), Batches(bad_from=round(240 * (1 - share))), Host())
+    state, host = make_state(settings), Host()
+
+    loop.run(state, Batches(bad_from=round(240 * (1 - share))), host)
+
+    assert state.finished
+    assert "bad rows" not in host.calls
 
 
 def test_a_short_run_without_a_single_good_row_fails_at_its_end(no_training):
