@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     if collector.config.getoption("--jaxtyping-packages"):
         for library in ("ray.data", "ray.train", "timm"):
             importlib.import_module(library)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the tests marked `needs_ffmpeg` where there is no ffmpeg."""
+    if item.get_closest_marker("needs_ffmpeg") and not all(map(shutil.which, ("ffmpeg", "ffprobe"))):
+        pytest.skip("needs ffmpeg and ffprobe (Debian: apt-get install ffmpeg)")
 
 
 @pytest.fixture(scope="session")
