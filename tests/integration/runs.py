@@ -106,5 +106,5 @@ def assert_each_row_used_once(settings: config.Pretrain) -> None:
     """Check in the ledger that step i used rows [i*E, (i+1)*E), whatever happened to the workers."""
     size = settings.train.batch_size
     steps = read_ledger(RunFolder(settings.run.storage, settings.run.name))
-    rows = {step: sorted(g for line in lines for g in line.g) for step, lines in steps.items()}
-    assert rows == {step: list(range((step - 1) * size, step * size)) for step in range(1, settings.train.steps + 1)}
+    rows = [(step, line.rows(step)) for line in steps for step in range(line.first_step, line.last_step + 1)]
+    assert rows == [(step, list(range((step - 1) * size, step * size))) for step in range(1, settings.train.steps + 1)]

@@ -26,6 +26,7 @@ from videomac.records.evaluation import Results as Evaluation
 from videomac.records.events import Attempt, Event, parse_event
 from videomac.records.provenance import MadeWith
 from videomac.records.quickstart import Results
+from videomac.storage.lines import read_appended
 from videomac.storage.storage import Storage
 
 T = TypeVar("T")
@@ -157,24 +158,25 @@ class Reader:
 
     def text(self, name: str) -> str:
         """Return a file's text, empty if there is none."""
-        return self._parsed(name, str) or ""
+        return self._parsed(name, str, self.bytes(name)) or ""
 
     def keys(self, name: str) -> set[str]:
         """Return the top-level keys of a JSON file, none if it is not an object."""
-        value = self._parsed(name, json.loads)
+        value = self._parsed(name, json.loads, self.bytes(name))
         return set(value) if isinstance(value, dict) else set()
 
     def record(self, name: str, kind: type[R]) -> R | None:
         """Return the record in a JSON file."""
-        return self._parsed(name, lambda text: kind.from_json(text, name))
+        return self._parsed(name, lambda text: kind.from_json(text, name), self.bytes(name))
 
     def yaml(self, name: str, kind: type[R]) -> R | None:
         """Return the record in a YAML file."""
-        return self._parsed(name, lambda text: kind.from_json(json.dumps(yaml.safe_load(text)), name))
+        return self._parsed(name, lambda text: kind.from_json(json.dumps(yaml.safe_load(text)), name), self.bytes(name))
 
     def lines(self, name: str, parse: Callable[[str, str], T]) -> list[T]:
         """Return what `parse(line, its place)` makes of each complete line of a file."""
-        complete = enumerate(self.text(name).split("\n")[:-1], 1)
+        text = self._parsed(name, str, read_appended(self._storage, name)) or ""
+        complete = enumerate(text.split("\n")[:-1], 1)
         found = [self._line(line, f"{name}: line {number}", parse) for number, line in complete if line.strip()]
         return [value for value in found if value is not None]
 
@@ -199,8 +201,7 @@ class Reader:
         inside = [name for name in found if "/" not in name.removeprefix(f"{folder}/")]
         return [name for name in inside if fnmatch.fnmatch(name, f"{folder}/{pattern}")]
 
-    def _parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        content = self.bytes(name)
+    def _parsed(self, name: str, parse: Callable[[str], T], content: bytes | None) -> T | None:
         if content is None:
             return None
         try:

@@ -25,7 +25,8 @@ from videomac.pretrain.writers import open_writers
 from videomac.records import metrics
 from videomac.records.checkpoint import BestCheckpoint, ProbeResult
 from videomac.records.metrics import PROBE, PROBE_STEP, ProbeLine
-from videomac.storage.run_folder import JsonLines, RunFolder
+from videomac.storage.lines import JsonLines, read_appended
+from videomac.storage.run_folder import RunFolder
 
 BEST = "best"
 
@@ -67,7 +68,7 @@ def log_rest(settings: Pretrain, folder: RunFolder) -> None:
     """Driver: write the probes that ended after the workers' last line as lines of metrics, at the last step."""
     if settings.probe is None:
         return
-    content = (folder.read(metrics.FILE) or b"").splitlines()
+    content = (read_appended(folder.storage, metrics.FILE) or b"").splitlines()
     lines = [metrics.parse_line(line, f"{folder.url}/{metrics.FILE}") for line in content]
     known = {line.figures().get(PROBE_STEP) for line in lines}
     found = [_figures(name, _result(folder, name).scores) for name in _probed(folder)]
@@ -91,7 +92,7 @@ def _append(settings: Pretrain, folder: RunFolder, lines: list[ProbeLine]) -> No
         file.write(line)
         for writer in writers:
             writer.scalars(line.step, line.figures())
-    file.flush()
+    file.close()
     for writer in writers:
         writer.close()
 

@@ -16,7 +16,9 @@ from videomac.pretrain.writers import Writer, open_writers
 from videomac.records import events, metrics
 from videomac.records.metrics import MetricsLine
 from videomac.storage.arrays import npz_bytes
-from videomac.storage.run_folder import RAY_DATA_STATS, JsonLines, RunFolder
+from videomac.storage.background import Background
+from videomac.storage.lines import JsonLines
+from videomac.storage.run_folder import RAY_DATA_STATS, RunFolder
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class Records:
         self._metrics = JsonLines(self.folder, metrics.FILE, silent=not leads)
         self._events = JsonLines(self.folder, events.FILE, silent=not leads)
         self._writers: list[Writer] = open_writers(settings, self.folder) if leads else []
+        self._uploads = Background("pictures")
         self._probes_logged = 0
 
     def event(self, event: events.Event) -> None:
@@ -70,7 +73,8 @@ class Records:
         if not self._leads or not batch.weight_b.any():
             return
         arrays = reconstructions(state, batch, self._settings.log.picture_pairs)
-        self.folder.write(f"pictures/step_{state.step:07d}.npz", npz_bytes(arrays))
+        name, content = f"pictures/step_{state.step:07d}.npz", npz_bytes(arrays)
+        self._uploads.start(lambda: self.folder.write(name, content))
         self._to_writers(lambda writer: writer.pictures(state.step, arrays))
 
     def _to_writers(self, act: Callable[[Writer], None]) -> None:
@@ -93,14 +97,14 @@ class Records:
     def flush(self, ray_data_stats: str) -> None:
         """Write what a checkpoint covers, before it counts; with Ray Data's own summary."""
         self._to_writers(lambda writer: writer.flush())
-        self._flush_lines()
-        self.folder.write(RAY_DATA_STATS, ray_data_stats.encode())
-
-    def _flush_lines(self) -> None:
+        self._uploads.settle()
         for lines in (self._metrics, self._events):
             lines.flush()
+        self.folder.write(RAY_DATA_STATS, ray_data_stats.encode())
 
     def close(self) -> None:
         """Leave nothing unwritten; also after an error."""
         self._to_writers(lambda writer: writer.close())
-        self._flush_lines()
+        self._uploads.settle()
+        for lines in (self._metrics, self._events):
+            lines.close()

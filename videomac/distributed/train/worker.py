@@ -28,7 +28,7 @@ from videomac.distributed.train.saving import Probes, Saving
 from videomac.errors import VideomacError
 from videomac.pretrain import loop
 from videomac.pretrain.heldout import HeldOut
-from videomac.pretrain.ledger import Ledger
+from videomac.pretrain.ledger import Ledger, count_attempts
 from videomac.pretrain.setup import build_state, derive_extent, describe_extent
 from videomac.pretrain.step import StepReport, TrainState
 from videomac.records import events
@@ -92,7 +92,10 @@ def train(task: WorkerTask, settings: Pretrain, agreement: Agreement, records: R
         return
     held_out = HeldOut(settings, agreement.rank, agreement.world)
     records.show({"stage": "pretrain: waiting for the first batch"})
-    with contextlib.closing(open_stream(settings, task.plan, state, agreement, dict(facts.verdicts))) as stream:
+    with (
+        contextlib.closing(ledger),
+        contextlib.closing(open_stream(settings, task.plan, state, agreement, dict(facts.verdicts))) as stream,
+    ):
         batches = WorkerBatches(stream, agreement)
         saving = Saving(records, Probes(settings.probe, task.board), map(name_of, known))
         loop.run(state, batches, Worker(state, agreement, records, ledger, stream, held_out, saving, task.facts))
@@ -102,9 +105,9 @@ def train(task: WorkerTask, settings: Pretrain, agreement: Agreement, records: R
 
 def open_ledger(records: Records, agreement: Agreement, state: TrainState) -> Ledger:
     """Start the attempt in the run folder: its number, its events, its ledger."""
-    starts = [name for name in records.folder.names("ledger") if name.endswith("_rank_000_start.json")]
-    attempt = agreement.broadcast(len(starts) + 1)
-    ledger = Ledger(records.folder, attempt, agreement.rank, state.step)
+    leads = agreement.rank == 0
+    attempt = agreement.broadcast(count_attempts(records.folder) + 1 if leads else 0)
+    ledger = Ledger(records.folder, attempt, state.step, leads)
     described = describe_extent(state.settings, state.extent)
     records.event(events.Attempt(attempt=attempt, rows=state.rows_used, describes=described))
     for started in agreement.gather(events.WorkerStarted(pid=os.getpid(), rank=agreement.rank, host=platform.node())):
@@ -135,7 +138,7 @@ class Worker:
         self._decoders_named = False
 
     def stepped(self, report: StepReport) -> None:
-        """Write the step's rows into the ledger, and keep the bad ones."""
+        """Note the step's rows for the ledger, and keep the bad ones."""
         self._records.step = report.step
         self._ledger.record(report.step, report.batches)
         for batch in report.batches:
@@ -175,7 +178,9 @@ class Worker:
 
     def checkpoint(self, line: MetricsLine) -> None:
         """Save. The ledger comes first: what a checkpoint covers must be written before anyone can resume from it."""
-        self._ledger.flush()
+        steps = self._agreement.gather(self._ledger.take())
+        if self._agreement.rank == 0:
+            self._ledger.write(steps)
         known_bad = dict(collections.ChainMap(*self._agreement.gather(self._stream.known_bad)))
         wait, self._urgent = self._urgent, False
         if self._agreement.rank != 0:
