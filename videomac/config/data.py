@@ -8,7 +8,7 @@ import pydantic
 
 from videomac.config.base import Section
 from videomac.config.messages import BadValueError
-from videomac.config.places import InputPlace, OutputPlace
+from videomac.config.places import InputPlace, OutputPlace, Place
 from videomac.config.secrets import StorageOptions
 
 
@@ -105,6 +105,12 @@ class Data(Section):
     """Retry a request if the object store stays silent for this long, in seconds."""
     read_ahead_mb: int = pydantic.Field(default=32, ge=1)
     """Clips that a decode actor reads ahead, in MiB; neighbours in a shard come with one request."""
+    index_cache: Place = ""
+    """Folder on each node for a copy of a large index, which all processes of the node share; empty: a folder of this
+    user's beside other temporary files."""
+    index_cache_mb: int = pydantic.Field(default=16384, ge=1)
+    """Limit on the copies of all indexes on a node, in MiB; the ones unused for longest are dropped. A copy takes about
+    150 bytes a clip."""
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> Data:

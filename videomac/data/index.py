@@ -105,14 +105,16 @@ class Index:
         self._footer = footer
         self._parquet = self._open()
         rows = [self._parquet.metadata.row_group(i).num_rows for i in range(self._parquet.metadata.num_row_groups)]
-        self._group_starts = _starts(rows)
+        self.url = storage.url(NAME)
+        self.group_starts = _starts(rows)
+        """First line of each row group, and the number of all lines."""
         self._read_group = Recent(GROUPS_KEPT, self._load)
         """The newest few are kept: shards of one window often share a row group, and a small index has only one."""
         self.shard_starts = _starts([shard.samples for shard in manifest.shards])
         """First line of each shard, and the number of all lines."""
-        if self._group_starts[-1] != self.shard_starts[-1]:
+        if self.group_starts[-1] != self.shard_starts[-1]:
             raise DataError(
-                f"{storage.url(NAME)}: {self._group_starts[-1]} samples, but {self.shard_starts[-1]} in manifest.json; "
+                f"{storage.url(NAME)}: {self.group_starts[-1]} samples, but {self.shard_starts[-1]} in manifest.json; "
                 "they come from different builds; rebuild the shards"
             )
 
@@ -128,7 +130,7 @@ class Index:
 
         ahead: collections.deque[concurrent.futures.Future[pa.Table]] = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="index") as pool:
-            for group in range(len(self._group_starts) - 1):
+            for group in range(len(self.group_starts) - 1):
                 ahead.append(pool.submit(load, group))
                 if len(ahead) >= threads:
                     yield ahead.popleft().result()
@@ -138,8 +140,8 @@ class Index:
     def shard_rows(self, shard: int, columns: Sequence[str]) -> pa.Table:
         """Return some columns of one shard's samples."""
         start, stop = self.shard_starts[shard], self.shard_starts[shard + 1]
-        group = int(np.searchsorted(self._group_starts, start, side="right")) - 1
-        offset = int(start - self._group_starts[group])
+        group = int(np.searchsorted(self.group_starts, start, side="right")) - 1
+        offset = int(start - self.group_starts[group])
         # A slice would keep the whole row group in memory; `take` copies the shard's lines.
         return self._read_group((group, tuple(columns))).take(np.arange(offset, offset + int(stop - start)))
 
@@ -157,7 +159,7 @@ class Index:
                 return parquet.read_row_group(group, columns=list(columns), use_threads=False)
             except (pa.ArrowInvalid, OSError) as error:
                 # Arrow wraps the store's own exception; a page whose checksum differs looks the same from here.
-                raise Damaged(f"row group {group} of the index: {error}") from error
+                raise Damaged(f"row group {group} of the index: {' '.join(str(error).split())}") from error
 
         return self._storage.persist(attempt, NAME)
 

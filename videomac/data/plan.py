@@ -2,29 +2,31 @@
 
 An epoch is a permutation of openings: `pairs_per_open` rows that are taken from one opened clip. Shards are permuted;
 each run of `shuffle_window` shards is a shuffle window, whose openings are permuted among themselves. So reads stay
-within a few shards at a time, and a process holds one integer per shard and the rows of a shuffle window or two,
-whatever the size of the data set. A shuffle window's order needs the durations of its clips only; what else the index
-says about a shard is read when a row of it is asked for, so that a jump to any g is cheap.
+within a few shards at a time, and a process holds one integer per shard and the openings of a shuffle window or two,
+whatever the size of the data set. What the index says is looked up in a copy (`index_copy.py`), so that a jump to any g
+is cheap.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from videomac.config import Data
 from videomac.data import draws
 from videomac.data.index import Index
+from videomac.data.index_copy import IndexCopy, IndexIdentity, open_copy
 from videomac.data.manifest import open_storage, read_manifest
 from videomac.data.pairs import Slot, slots_of
 from videomac.data.recent import Recent
 from videomac.errors import DataError
-from videomac.records.manifest import Manifest
-from videomac.records.shards import SAMPLE_COLUMNS, Sample
+from videomac.records.shards import Sample
 from videomac.storage.entries import Patience
 from videomac.storage.storage import Storage
 
@@ -56,6 +58,8 @@ class Plan:
     """Openings of clips per epoch in each shard."""
     digest: str
     """Digest of the manifest."""
+    index: IndexIdentity
+    """The index that they were counted in."""
 
     @property
     def openings_per_epoch(self) -> int:
@@ -75,14 +79,24 @@ def read_plan(data: Data, seed: int, split: str = "train") -> Plan:
         StorageError: manifest, index or shards cannot be read; denied or missing ones are reported at once.
         DataError: the split has no sample.
     """
-    storage, manifest, index = _open(data)
+    return read_plans(data, seed, split)[0]
+
+
+def read_plans(data: Data, seed: int, *splits: str) -> list[Plan]:
+    """Return the plans of several splits after one scan of the index; see `read_plan`."""
+    storage, name = _storage_of(data)
+    manifest = read_manifest(storage, name, first=True)
+    index = Index(storage, manifest)
     if manifest.shards:
         storage.read(manifest.shards[0].name, 0, 1, first=True)
-    openings = _slots_per_shard(index, data, split) // data.pairs_per_open
-    if not openings.sum():
-        counts = ", ".join(f"{name}: {count}" for name, count in manifest.samples.items())
-        raise DataError(f"{data.manifest}: no sample in split {split!r} (samples by split: {counts or 'none'})")
-    return Plan(data, seed, split, openings, manifest.digest)
+    identity = IndexIdentity(manifest.index.sha256, int(index.shard_starts[-1]))
+    plans = []
+    for split, slots in zip(splits, _slots_per_shard(index, data, splits), strict=True):
+        if not slots.sum():
+            counts = ", ".join(f"{name}: {count}" for name, count in manifest.samples.items())
+            raise DataError(f"{data.manifest}: no sample in split {split!r} (samples by split: {counts or 'none'})")
+        plans.append(Plan(data, seed, split, slots // data.pairs_per_open, manifest.digest, identity))
+    return plans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,15 +123,19 @@ class _ShuffleWindow:
 
 
 class OpenPlan:
-    """A plan's rows, with what was last read of the index kept in memory for the next ones."""
+    """A plan's rows, with the shuffle windows of the last ones kept in memory for the next. The first one opens the
+    index."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.storage, _, self._index = _open(plan.data)
+        self.storage, self._manifest_name = _storage_of(plan.data)
         self._openings_per_epoch = plan.openings_per_epoch
         self._order = Recent(1, self._draw_order)
-        self._window = Recent(WINDOWS_KEPT, self._read_window)
-        self._samples = Recent(WINDOWS_KEPT * plan.data.shuffle_window, self._read_samples)
+        self._window = Recent(WINDOWS_KEPT, self._draw_window)
+
+    @functools.cached_property
+    def _index(self) -> IndexCopy:
+        return open_copy(self.plan.data, self.storage, self._manifest_name, self.plan.index)
 
     def openings(self, start: int, stop: int) -> list[Opening]:
         """Return rows start <= g < stop, those taken from one opened clip together."""
@@ -138,8 +156,7 @@ class OpenPlan:
         window = self._window((epoch, window_number))
         inside = place - int(first_openings[window_number])
         clip, turn = int(window.clip_o[inside]), int(window.turn_o[inside])
-        samples = self._samples(int(window.shard_c[clip]))
-        sample = Sample(*(column[int(window.row_c[clip])].as_py() for column in samples.columns))
+        sample = self._index.sample(int(window.shard_c[clip]), int(window.row_c[clip]))
         count = int(window.slots_c[clip])
         slots = tuple(Slot(epoch, turn * per_open + i, count) for i in range(per_open))
         return Opening(number * per_open, sample, slots)
@@ -150,23 +167,32 @@ class OpenPlan:
         ends = np.cumsum(openings[shards])[width - 1 :: width]
         return _Order(shards, np.concatenate([[0], ends]))
 
-    def _read_window(self, key: tuple[int, int]) -> _ShuffleWindow:
+    def _draw_window(self, key: tuple[int, int]) -> _ShuffleWindow:
         data, (epoch, window_number) = self.plan.data, key
-        shards = self._order(epoch).shards[window_number * data.shuffle_window :][: data.shuffle_window]
-        slots, rows = [], []
-        for shard in shards.tolist():
-            table = self._index.shard_rows(shard, ORDER_COLUMNS)
-            rows.append(np.flatnonzero(_in_split(table, self.plan.split)))
-            slots.append(slots_of(table["duration"].to_numpy()[rows[-1]], data))
-        openings_c = np.concatenate(slots) // data.pairs_per_open
+        shards_s = self._order(epoch).shards[window_number * data.shuffle_window :][: data.shuffle_window]
+        found = [self._index.shard(shard) for shard in shards_s.tolist()]
+        counts_s = np.array([len(one.duration_c) for one in found])
+        wanted = self._index.splits.index(self.plan.split)
+        chosen_c = np.flatnonzero(np.concatenate([one.split_c for one in found]) == wanted)
+        place_c = np.repeat(np.arange(len(found)), counts_s)[chosen_c]
+        row_c = chosen_c - (np.cumsum(counts_s) - counts_s)[place_c]
+        slots_c = slots_of(np.concatenate([one.duration_c for one in found])[chosen_c], data)
+        openings_c = slots_c // data.pairs_per_open
+        self._refuse_other_counts(shards_s, np.bincount(place_c, openings_c, len(found)))
         clip_o = np.repeat(np.arange(len(openings_c)), openings_c)
         turn_o = np.arange(len(clip_o)) - np.repeat(np.cumsum(openings_c) - openings_c, openings_c)
         shuffled = draws.generator(self.plan.seed, epoch, "", window_number, "groups").permutation(len(clip_o))
-        shard_c = np.repeat(shards, [len(of_shard) for of_shard in rows])
-        return _ShuffleWindow(np.concatenate(slots), shard_c, np.concatenate(rows), clip_o[shuffled], turn_o[shuffled])
+        return _ShuffleWindow(slots_c, shards_s[place_c], row_c, clip_o[shuffled], turn_o[shuffled])
 
-    def _read_samples(self, shard: int) -> pa.Table:
-        return self._index.shard_rows(shard, SAMPLE_COLUMNS)
+    def _refuse_other_counts(self, shards_s: Int64[np.ndarray, " s"], openings_s: Float64[np.ndarray, " s"]) -> None:
+        """Raise unless the looked-up durations are those that the plan was counted with."""
+        expected_s = self.plan.openings_per_shard[shards_s]
+        for shard, found, expected in zip(shards_s, openings_s, expected_s, strict=True):
+            if found != expected:
+                raise DataError(
+                    f"{self._index.place}: {found:.0f} openings in shard {shard}, but {expected} when the command "
+                    "started: the copy of the index is damaged; remove it and start again"
+                )
 
 
 def _cut(opening: Opening, start: int, stop: int) -> Opening:
@@ -175,24 +201,24 @@ def _cut(opening: Opening, start: int, stop: int) -> Opening:
     return Opening(opening.g + skipped, opening.sample, opening.slots[skipped : stop - opening.g])
 
 
-def _open(data: Data) -> tuple[Storage, Manifest, Index]:
+def _storage_of(data: Data) -> tuple[Storage, str]:
     patience = Patience(deadline_s=data.io_timeout_s, attempt_s=data.io_attempt_s)
-    storage, name = open_storage(data.manifest, data.storage_options, patience)
-    manifest = read_manifest(storage, name, first=True)
-    return storage, manifest, Index(storage, manifest)
+    return open_storage(data.manifest, data.storage_options, patience)
 
 
-def _slots_per_shard(index: Index, data: Data, split: str) -> Int64[np.ndarray, " shards"]:
+def _slots_per_shard(index: Index, data: Data, splits: Sequence[str]) -> Int64[np.ndarray, "splits shards"]:
     """Return the rows per epoch of each shard; one row group is in memory at a time."""
     starts = index.shard_starts
-    totals = np.zeros(len(starts) - 1, np.int64)
+    totals = np.zeros((len(splits), len(starts) - 1), np.int64)
     start = 0
     for table in index.scan(ORDER_COLUMNS):
-        slots = np.where(_in_split(table, split), slots_of(table["duration"].to_numpy(), data), 0)
-        sums = np.concatenate([[0], np.cumsum(slots)])
-        first, last = np.searchsorted(starts, [start, start + len(slots)])  # row groups hold whole shards
-        totals[first:last] = np.diff(sums[starts[first : last + 1] - start])
-        start += len(slots)
+        stop = start + len(table)
+        first, last = np.searchsorted(starts, [start, stop])  # row groups hold whole shards
+        slots_c = slots_of(table["duration"].to_numpy(), data)
+        for split, totals_s in zip(splits, totals, strict=True):
+            sums = np.concatenate([[0], np.cumsum(np.where(_in_split(table, split), slots_c, 0))])
+            totals_s[first:last] = np.diff(sums[starts[first : last + 1] - start])
+        start = stop
     return totals
 
 

@@ -66,10 +66,10 @@ class RowMaker:
         Raises:
             StorageError: a clip cannot be read, or its bytes are wrong, after all retries.
         """
+        before = self.storage.counts.copy()  # looking rows up may take requests too
         planned = [self._openings(span) for span in spans]
         contents = self._reader.contents([o.sample for some in planned for o, code in some if code is Code.GOOD])
         for span, openings in zip(spans, planned, strict=True):
-            before = self.storage.counts.copy()
             columns = self._blank(span)
             stats: dict[str, int] = dict.fromkeys(STATS, 0)
             place = 0
@@ -81,7 +81,8 @@ class RowMaker:
                     code = self._decode(opening, contents, columns["frames"][here], stats)
                 columns["code"][here] = code
                 place = here.stop
-            moved = self.storage.counts - before
+            now = self.storage.counts.copy()
+            moved, before = now - before, now
             stats.update(requests=moved["requests"], retries=moved["retries"])
             columns["stats"][0] = list(stats.values())
             yield columns

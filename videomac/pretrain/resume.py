@@ -15,7 +15,7 @@ OPERATIONAL: dict[str, tuple[str, ...]] = {
     "data": (
         "manifest", "storage_options", "decoder", "allow_decoder_change", "bounds", "max_bad_share", "actors",
         "cpus_per_actor", "block_steps", "window_blocks", "prefetch_batches", "object_store_mb", "start_timeout_s",
-        "stall_timeout_s", "io_timeout_s", "read_ahead_mb",
+        "stall_timeout_s", "io_timeout_s", "read_ahead_mb", "index_cache", "index_cache_mb",
     ),
     "train": ("micro_batch", "batch_scaling", "matmul_precision", "compile", "channels_last", "nonfinite", "max_loss"),
     "workers": (), "checkpoint": (), "log": (), "probe": (),

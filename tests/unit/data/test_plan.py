@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.data.material import index_row, pretrain_settings, write_index
 from videomac.data.pairs import Slot
-from videomac.data.plan import OpenPlan, read_plan
+from videomac.data.plan import OpenPlan, read_plan, read_plans
 from videomac.errors import DataError, StorageError
 from videomac.records.shards import Sample
 
@@ -120,13 +120,12 @@ def test_papers_pairs_are_all_neighbours_at_6_fps(tmp_path):
     assert counts == {"k": 11, "m": 1}
 
 
-def test_shards_of_one_row_group_are_read_together(manifest, monkeypatch):
-    plan = open_plan(manifest, shuffle_window=4)
-    index = plan._index
-    loaded, load = [], index._load_group
-    monkeypatch.setattr(index, "_load_group", lambda *asked: loaded.append(asked) or load(*asked))
-    rows_of(plan, 0, plan.plan.rows_per_epoch)
-    assert len(loaded) == 2, "the columns of the order, and those of a sample"
+def test_one_scan_counts_the_rows_of_several_splits(manifest):
+    data = pretrain_settings(manifest).data
+    for split, plan in zip(("train", "val"), read_plans(data, 3, "train", "val"), strict=True):
+        alone = read_plan(data, 3, split)
+        assert (plan.split, plan.openings_per_epoch) == (split, alone.openings_per_epoch)
+        assert (plan.openings_per_shard == alone.openings_per_shard).all()
 
 
 def test_start_up_says_what_is_missing(tmp_path, manifest):
