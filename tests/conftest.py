@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import shutil
@@ -27,6 +28,17 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     if collector.config.getoption("--jaxtyping-packages"):
         for library in ("ray.data", "ray.train", "timm"):
             importlib.import_module(library)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Switch the garbage collector off while the libraries are imported: there is nothing to collect."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for garbage again from here on, but not among what the imports made."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

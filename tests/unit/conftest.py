@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.memory_store import MemoryFiles
+from tests.unit.idle_children import IdleChildren
 from videomac.storage import copies, storage
 from videomac.storage.files import Files, open_files
 
@@ -20,6 +21,16 @@ class MemoryStore:
     """By URL."""
     failures: list[BaseException] = dataclasses.field(default_factory=list)
     """What the next calls raise, the first of them first."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _idle_children() -> Iterator[None]:
+    """Tests share decoding processes: starting one costs more than what most tests ask of it."""
+    children = IdleChildren()
+    with pytest.MonkeyPatch.context() as patch:
+        children.install(patch)
+        yield
+    children.close()
 
 
 @pytest.fixture
