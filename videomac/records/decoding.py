@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from videomac.facts.media import Treatment
 from videomac.records.base import Record
 from videomac.records.shards import Sample
 
@@ -99,6 +100,8 @@ class MadeClip(Record):
     """Start in the source, in seconds."""
     end: float
     """End in the source, in seconds."""
+    treatments: tuple[Treatment, ...] = ()
+    """What is done to its pictures and times when it is decoded."""
 
 
 class SourceRequest(Record):
