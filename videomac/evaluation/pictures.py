@@ -18,7 +18,7 @@ from videomac.errors import EvaluationError
 from videomac.facts.presets import Preset
 from videomac.propagation.clips import Clip, MaskClip
 from videomac.propagation.extractors import Extractor, extract
-from videomac.propagation.frames import input_size, read_ids, resize
+from videomac.propagation.frames import input_size, resize
 from videomac.report import clip_pictures
 from videomac.report.pictures import overlay
 from videomac.storage.arrays import npz_bytes
@@ -115,7 +115,7 @@ def _drawer(clip: Clip, frames: list[np.ndarray]) -> Draw:
 def _truth(clip: Clip) -> dict[int, np.ndarray]:
     """Return the annotations by frame, counted from the clip's first labelled one."""
     if isinstance(clip, MaskClip):
-        return {t - clip.start: read_ids(path) for t, path in clip.masks.items()}
+        return {t - clip.start: clip.ids(t) for t in clip.masks}
     points = np.where(clip.present_tj[..., None], clip.xy_tj2, np.nan)
     return {t - clip.start: xy_j2 for t, xy_j2 in zip(clip.annotated, points, strict=True)}
 

@@ -14,7 +14,7 @@ from videomac.facts import presets
 from videomac.facts.presets import Preset
 from videomac.facts.tasks import TASKS
 from videomac.propagation import tasks
-from videomac.propagation.clips import Clip
+from videomac.propagation.clips import Clip, MaskClip
 from videomac.records.evaluation import SCHEMA, ClipKey, Failure
 
 
@@ -120,6 +120,8 @@ def _read_clips(task: str, data: config.LabelledData) -> tuple[dict[str, Clip], 
         try:
             clip = tasks.read_clip(task, data, name)
             _ = clip.digest
+            if isinstance(clip, MaskClip) and clip.objects.note:
+                print(f"{name}: {clip.objects.note}", flush=True)
             clips[name] = clip
         except EvaluationError as error:
             failures.append(Failure(features=None, clip=name, seed=None, error=str(error)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from videomac.propagation.frames import Frames, read_bytes
+from videomac.propagation.masks import Objects, find_objects, read_ids
 from videomac.storage.checksums import Sha256, sha256_of
 
 
@@ -25,11 +26,30 @@ class MaskClip:
     """Indexed PNGs by frame, counted from 0."""
     scored: tuple[int, ...]
     """Frames that the protocol scores."""
+    has_classes: bool = False
+    """Whether ids are classes of the data set (VIP), and not objects of the clip."""
 
     @property
     def start(self) -> int:
         """The frame whose labels are given."""
         return min(self.masks)
+
+    @functools.cached_property
+    def objects(self) -> Objects:
+        """What the first mask holds.
+
+        Raises:
+            EvaluationError: it cannot be read, or is empty.
+        """
+        return find_objects(self.masks[self.start], self.has_classes)
+
+    def ids(self, t: int) -> np.ndarray:
+        """Return the ids of frame t, uint8 (H, W).
+
+        Raises:
+            EvaluationError: they cannot be read.
+        """
+        return self.objects.named(read_ids(self.masks[t], self.has_classes))
 
     @functools.cached_property
     def digest(self) -> str:

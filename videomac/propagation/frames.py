@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from videomac.config import Bounds
 from videomac.data.frame_decoder import FrameDecoder
@@ -78,7 +80,7 @@ class Frames:
             return
         for file in self.files[start:]:
             with _bad_is_error(file), opened_image(str(file), "the file", self.bounds) as image:
-                frame_hwc = np.asarray(image.convert("RGB"))
+                frame_hwc = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
             yield frame_hwc
 
     def _video(self, start: int = 0) -> FramesRequest:
@@ -103,40 +105,28 @@ def _bad_is_error(file: Path) -> Iterator[None]:
 
 
 def find_frames(folder: Path, bounds: Bounds) -> Frames:
-    """Return the images of a folder by name (by number where all names are numbers).
+    """Return the images of a folder in natural order of their names: `frame_2` before `frame_10`.
 
     Raises:
-        EvaluationError: the folder is missing, or has no images.
+        EvaluationError: the folder is missing, has no images, or two of one name.
     """
     if not folder.is_dir():
         raise EvaluationError(f"{folder}: this folder of frames does not exist")
     files = [file for file in folder.iterdir() if suffix_of(file.name) in IMAGE_SUFFIXES and file.name[0] != "."]
     if not files:
         raise EvaluationError(f"{folder}: has no frames (.{', .'.join(IMAGE_SUFFIXES)})")
-    numbers = all(file.stem.isdigit() for file in files)
-    return Frames(tuple(sorted(files, key=lambda file: (int(file.stem) if numbers else 0, file.stem))), bounds)
+    files.sort(key=lambda file: (_natural(file.stem), file.name))
+    same = next((pair for pair in itertools.pairwise(files) if pair[0].stem == pair[1].stem), None)
+    if same is not None:
+        raise EvaluationError(
+            f"{folder}: {same[0].name} and {same[1].name} are two files of one frame; expected one: remove the other"
+        )
+    return Frames(tuple(files), bounds)
 
 
-def read_ids(path: Path) -> np.ndarray:
-    """Label ids of an indexed or grey PNG, uint8 (H, W).
-
-    Raises:
-        EvaluationError: missing, unreadable, or a colour image.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1", "I", "I;16"):
-                raise EvaluationError(
-                    f"{path}: mode {image.mode}; labels must be indexed or grey PNGs whose values are ids"
-                )
-            ids_hw = np.array(image)
-    except FileNotFoundError as error:
-        raise EvaluationError(f"{path}: annotation missing") from error
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path}: annotation cannot be read ({error})") from error
-    if ids_hw.max(initial=0) > 255:
-        raise EvaluationError(f"{path}: label id {ids_hw.max()}; ids are at most 254 (255 is void)")
-    return ids_hw.astype(np.uint8)
+def _natural(stem: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people count: `frame_2` before `frame_10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", stem) if part]
 
 
 def input_size(native: tuple[int, int], preset: Preset) -> tuple[int, int]:

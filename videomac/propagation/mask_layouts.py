@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from videomac import config
 from videomac.errors import EvaluationError
-from videomac.facts.media import VIDEO_SUFFIXES
+from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.propagation.clips import MaskClip
 from videomac.propagation.frames import Frames, find_frames
 
 
 def davis_names(data: config.LabelledData) -> list[str]:
-    """Return the sequences of the split: `ImageSets/2017/SPLIT.txt` (or 2016, or without a year), or a text file.
+    """Return the sequences of the split: `ImageSets/2017/SPLIT.txt` (or 2016, the resolution, or none), or a text file.
+
+    A line names a sequence or, as in DAVIS 2016, a frame and its annotation.
 
     Raises:
         EvaluationError: there is no such list; the message names the files that were looked for.
     """
     root = Path(data.root)
-    places = [root / "ImageSets" / year / f"{data.split}.txt" for year in ("2017", "2016", "")]
+    places = [root / "ImageSets" / year / f"{data.split}.txt" for year in ("2017", "2016", data.resolution, "")]
     return chosen(data, _listed([Path(data.split), *places], f"the DAVIS split {data.split!r}"))
 
 
@@ -33,8 +36,9 @@ def davis_clip(data: config.LabelledData, name: str) -> MaskClip:
     root = Path(data.root)
     frames = find_frames(root / "JPEGImages" / data.resolution / name, data.bounds)
     folder = root / "Annotations" / data.resolution / name
-    masks = {t: folder / f"{stem}.png" for t, stem in enumerate(frames.names)}
-    absent = [path for path in masks.values() if not path.is_file()]
+    found = _pngs(folder)
+    masks = {t: found.get(stem, folder / f"{stem}.png") for t, stem in enumerate(frames.names)}
+    absent = [masks[t] for t, stem in enumerate(frames.names) if stem not in found]
     if absent:
         raise EvaluationError(
             f"{absent[0]}: annotation missing ({len(absent)} of {len(masks)} frames of {name} have none); DAVIS scores "
@@ -69,7 +73,7 @@ def vip_clip(data: config.LabelledData, name: str) -> MaskClip:
     root = Path(data.root)
     frames = find_frames(root / "Images" / name, data.bounds)
     masks = _masks_of(frames, root / "Annotations" / "Category_ids" / name)
-    return MaskClip(name, frames, masks, tuple(sorted(masks)))
+    return MaskClip(name, frames, masks, tuple(sorted(masks)), has_classes=True)
 
 
 def own_names(data: config.LabelledData, labels: str) -> list[str]:
@@ -90,9 +94,9 @@ def own_frames(data: config.LabelledData, name: str) -> Frames:
     root = Path(data.root)
     if (root / "frames" / name).is_dir():
         return find_frames(root / "frames" / name, data.bounds)
-    for suffix in VIDEO_SUFFIXES:
-        if (root / "videos" / f"{name}.{suffix}").is_file():
-            return Frames((root / "videos" / f"{name}.{suffix}",), data.bounds)
+    videos = _by_stem(root / "videos", VIDEO_SUFFIXES).get(name)
+    if videos:
+        return Frames((min(videos, key=lambda video: VIDEO_SUFFIXES.index(suffix_of(video.name))),), data.bounds)
     raise EvaluationError(
         f"{root}: clip {name!r} has neither frames/{name}/ nor a video videos/{name}.mp4 "
         f"(or .{', .'.join(VIDEO_SUFFIXES[1:])})"
@@ -116,20 +120,57 @@ def own_mask_clip(data: config.LabelledData, name: str) -> MaskClip:
 
 
 def _masks_of(frames: Frames, folder: Path) -> dict[int, Path]:
-    """Return the masks by frame: files of the same stem; in a video, of the frame's number."""
-    if not folder.is_dir():
-        raise EvaluationError(f"{folder}: folder of annotations not found")
-    by_name = {path.stem: path for path in folder.glob("[!.]*.png")}
+    """Return the masks by frame: files of the same stem; in a video, of the frame's number at the stem's end."""
+    by_name = _pngs(folder)
     if frames.is_video:
-        by_name = {f"{int(stem):05d}": path for stem, path in by_name.items() if stem.isdigit()}
+        by_name = _numbered(by_name)
     masks = {t: by_name.pop(name) for t, name in enumerate(frames.names) if name in by_name}
     if by_name:
         raise EvaluationError(
-            f"{next(iter(by_name.values()))}: none of the clip's {len(frames.names)} frames has this name"
+            f"{next(iter(by_name.values()))}: none of the clip's {len(frames.names)} frames has this name; expected "
+            f"{frames.names[0]}.png to {frames.names[-1]}.png"
         )
     if not masks:
         raise EvaluationError(f"{folder}: has no PNG named after a frame; expected {frames.names[0]}.png or the like")
     return masks
+
+
+def _pngs(folder: Path) -> dict[str, Path]:
+    """Return the masks of a folder by stem.
+
+    Raises:
+        EvaluationError: the folder is missing, or two masks have one stem.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(f"{folder}: folder of annotations not found")
+    found = _by_stem(folder, ("png",))
+    for paths in found.values():
+        if len(paths) > 1:
+            raise EvaluationError(f"{paths[0]}: {paths[1].name} names the same frame; expected one mask: remove one")
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def _numbered(by_name: dict[str, Path]) -> dict[str, Path]:
+    """Return masks of a video by the frame's number, five digits; a name without a number stays as it is."""
+    numbered: dict[str, Path] = {}
+    for stem, path in by_name.items():
+        number = re.search(r"\d+$", stem)
+        name = f"{int(number[0]):05d}" if number else stem
+        if name in numbered:
+            raise EvaluationError(
+                f"{path}: {numbered[name].name} names the same frame {int(name)}; expected one mask: remove one"
+            )
+        numbered[name] = path
+    return numbered
+
+
+def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
+    """Return the files of a folder with one of these suffixes, in capitals or not, by stem; none without the folder."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
+        if suffix_of(path.name) in suffixes and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    return found
 
 
 def _listed(places: list[Path], what: str) -> list[str]:
@@ -139,8 +180,14 @@ def _listed(places: list[Path], what: str) -> list[str]:
         raise EvaluationError(
             f"no list of {what}: looked for {tried}; correct data.root or data.split, or give a text file"
         )
-    names = [line.split()[0].rstrip("/") for line in found.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [name.rsplit("/", 1)[-1] for name in names]
+    names = [_clip_of(line.split()[0]) for line in found.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return list(dict.fromkeys(names))
+
+
+def _clip_of(path: str) -> str:
+    """Return the clip that a path in a list names: its last part or, of an image, that of its folder."""
+    parts = path.replace("\\", "/").rstrip("/").split("/")
+    return parts[-2] if len(parts) > 1 and suffix_of(parts[-1]) in IMAGE_SUFFIXES else parts[-1]
 
 
 def _folders(folder: Path) -> list[str]:

@@ -17,7 +17,6 @@ import numpy as np
 
 from videomac.propagation.boundaries import boundary_f
 
-VOID = 255
 PCK_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
@@ -27,18 +26,19 @@ def jaccard(truth_hw: np.ndarray, prediction_hw: np.ndarray) -> float:
     return np.count_nonzero(truth_hw & prediction_hw) / union if union else 1.0
 
 
-def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, objects: int) -> dict[str, np.ndarray]:
-    """Return J and F, each (objects, frames), of id maps; void pixels of the truth (255) count as background.
+def davis_clip(truth_thw: np.ndarray, prediction_thw: np.ndarray, ids: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return J and F, each (objects, frames), of id maps for the objects `ids`; all other pixels count as background.
 
-    The semi-supervised protocol leaves out the first and the last frame: pass the others.
+    So do void pixels of the truth (255), as in the toolkit. The toolkit scores the ids 1 to the largest one; this one
+    scores those that exist, which is the same where none is skipped. The semi-supervised protocol leaves out the first
+    and the last frame: pass the others.
     """
-    truth_thw = np.where(truth_thw == VOID, 0, truth_thw)
-    shape = (objects, len(truth_thw))
+    shape = (len(ids), len(truth_thw))
     scores = {"J": np.zeros(shape), "F": np.zeros(shape)}
-    for o in range(objects):
+    for place, number in enumerate(ids):
         for t, (truth_hw, prediction_hw) in enumerate(zip(truth_thw, prediction_thw, strict=True)):
-            pair = truth_hw == o + 1, prediction_hw == o + 1
-            scores["J"][o, t], scores["F"][o, t] = jaccard(*pair), boundary_f(*pair)
+            pair = truth_hw == number, prediction_hw == number
+            scores["J"][place, t], scores["F"][place, t] = jaccard(*pair), boundary_f(*pair)
     return scores
 
 

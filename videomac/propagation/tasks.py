@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from videomac import config
@@ -27,7 +26,7 @@ from videomac.facts.shipped import expand
 from videomac.propagation import labels, mask_layouts, metrics, point_layouts
 from videomac.propagation.clips import Clip, MaskClip, PointClip
 from videomac.propagation.extractors import Extractor, extract
-from videomac.propagation.frames import input_size, read_ids, resize
+from videomac.propagation.frames import input_size, resize
 from videomac.propagation.propagate import propagate
 from videomac.records.evaluation import ClipParts
 
@@ -146,8 +145,8 @@ class _Carrier:
 def _carry_masks(clip: MaskClip, carrier: _Carrier) -> np.ndarray:
     """Return ids (T, H, W) at the size at which the preset scores, of all frames from the first labelled one on."""
     extractor, preset = carrier.extractor, carrier.preset
-    given_hw = _given(clip)
-    native, channels = (given_hw.shape[0], given_hw.shape[1]), int(given_hw.max()) + 1
+    given_hw = clip.objects.channels(clip.ids(clip.start))
+    native, channels = (given_hw.shape[0], given_hw.shape[1]), len(clip.objects.ids) + 1
     entered = input_size(native, preset)
     reduced_hw = given_hw if preset.labels_down == "nearest" else labels.resize_ids(given_hw, entered)
     first_lyx = labels.down(reduced_hw, channels, extractor.grid(entered), preset).to(carrier.device)
@@ -159,7 +158,7 @@ def _carry_masks(clip: MaskClip, carrier: _Carrier) -> np.ndarray:
     for soft_lyx in carrier.carry(first_lyx, native):
         prediction.append(labels.up(soft_lyx, native, entered, extractor.stride, preset))
     carrier.clock.mark("upsampling")
-    return np.stack(prediction)
+    return clip.objects.restored(np.stack(prediction))
 
 
 def _carry_points(clip: PointClip, carrier: _Carrier) -> np.ndarray:
@@ -180,13 +179,11 @@ def _carry_points(clip: PointClip, carrier: _Carrier) -> np.ndarray:
 
 
 def _objects(clip: MaskClip, prediction_thw: np.ndarray) -> tuple[dict[str, float], ClipParts]:
-    height, width = prediction_thw.shape[1:]
-    objects = int(_given(clip).max())
-    truth_thw = np.stack([_truth(clip, t, (height, width)) for t in clip.scored])
-    per_frame = metrics.davis_clip(truth_thw, prediction_thw[[t - clip.start for t in clip.scored]], objects)
-    per_object = {
-        f"{clip.name}_{o + 1}": metrics.davis_object(per_frame["J"][o], per_frame["F"][o]) for o in range(objects)
-    }
+    size = prediction_thw.shape[1], prediction_thw.shape[2]
+    truth_thw = np.stack([_truth(clip, t, size) for t in clip.scored])
+    per_frame = metrics.davis_clip(truth_thw, prediction_thw[[t - clip.start for t in clip.scored]], clip.objects.ids)
+    scores = zip(clip.objects.ids, per_frame["J"], per_frame["F"], strict=True)
+    per_object = {f"{clip.name}_{o}": metrics.davis_object(j_t, f_t) for o, j_t, f_t in scores}
     return metrics.davis_total(per_object), ClipParts(objects=per_object)
 
 
@@ -209,25 +206,14 @@ def _joints(clip: PointClip, prediction_tj2: np.ndarray) -> tuple[dict[str, floa
 
 def _truth(clip: MaskClip, t: int, size: tuple[int, int]) -> np.ndarray:
     """Return the ids of frame t at the size that is scored."""
-    ids_hw = read_ids(clip.masks[t])
-    with Image.open(clip.masks[clip.start]) as first:
-        width, height = first.size
+    ids_hw = clip.ids(t)
+    height, width = clip.objects.size
     if ids_hw.shape != (height, width):
         raise EvaluationError(
             f"{clip.masks[t]}: {ids_hw.shape[1]}x{ids_hw.shape[0]}, the clip's first annotation {width}x{height}; "
             "annotations have the size of their frames"
         )
     return labels.resize_ids(ids_hw, size)
-
-
-def _given(clip: MaskClip) -> np.ndarray:
-    """Return the ids of the first labelled frame, void as background."""
-    path = clip.masks[clip.start]
-    ids_hw = read_ids(path)
-    ids_hw[ids_hw == metrics.VOID] = 0
-    if not ids_hw.any():
-        raise EvaluationError(f"{path}: the first labels hold no object, only background: nothing to carry")
-    return ids_hw
 
 
 def _entering(clip: Clip, native: tuple[int, int], preset: Preset) -> Iterator[np.ndarray]:

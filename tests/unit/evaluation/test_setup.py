@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_hashed_costs_its_clip_only(davis, tmp_path, monke
 
 def test_without_a_readable_clip_there_is_no_evaluation(davis, tmp_path):
     shutil.rmtree(davis / "Annotations")
-    with pytest.raises(EvaluationError, match=r"no clip can be scored: .*00000\.png: annotation missing"):
+    with pytest.raises(EvaluationError, match=r"no clip can be scored: .*dog: folder of annotations not found"):
         prepared(davis, tmp_path / "out")
 
 

@@ -104,3 +104,29 @@ def test_frames_of_another_size_are_named(tmp_path):
 )
 def test_input_sizes(name, native, expected):
     assert frames.input_size(native, PRESETS[name]) == expected
+
+
+@pytest.mark.parametrize("names", [("frame_1", "frame_2", "frame_10"), ("9", "10", "100"), ("a1b2", "a1b10", "a2b1")])
+def test_frames_come_in_the_order_in_which_people_count(tmp_path, names):
+    for name in reversed(names):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.JPG", "JPEG")
+    assert find_frames(tmp_path, config.Bounds()).names == list(names)
+
+
+def test_two_files_of_one_frame_are_refused(tmp_path):
+    for suffix in ("jpg", "png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"0.{suffix}")
+    with pytest.raises(EvaluationError, match=r"0\.jpg and 0\.png are two files of one frame"):
+        find_frames(tmp_path, config.Bounds())
+
+
+def test_frames_are_turned_as_their_exif_says(tmp_path):
+    pixels = np.zeros((16, 8, 3), np.uint8)
+    pixels[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "0.png", exif=exif)
+    shown = next(find_frames(tmp_path, config.Bounds()).read())
+    assert shown.shape == (8, 16, 3)
+    assert shown[:, 8:].all(), "a quarter turn to the right brings the top to the right side"
+    assert not shown[:, :8].any()

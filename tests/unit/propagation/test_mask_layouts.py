@@ -45,11 +45,42 @@ def test_split_as_a_text_file_of_paths(small_davis, tmp_path):
     assert tasks.clip_names("davis", data(small_davis, split=str(tmp_path / "list.txt"))) == ["dog"]
 
 
-def test_colour_annotation_is_refused(small_davis):
-    path = small_davis / "Annotations/480p/dog/00000.png"
-    Image.open(path).convert("RGB").save(path)
-    with pytest.raises(EvaluationError, match="mode RGB; labels must be indexed or grey PNGs"):
-        score("davis", data(small_davis), "dog")
+def test_annotations_in_the_palettes_colours_score_the_same(small_davis):
+    indexed = score("davis", data(small_davis), "dog").scores
+    for path in (small_davis / "Annotations/480p/dog").iterdir():
+        Image.open(path).convert("RGB").save(path)
+    assert score("davis", data(small_davis), "dog").scores == indexed
+
+
+def test_the_lists_of_davis_2016_name_frames_and_annotations(small_davis):
+    pairs = (f"/JPEGImages/480p/dog/{t:05d}.jpg /Annotations/480p/dog/{t:05d}.png\n" for t in range(5))
+    (small_davis / "ImageSets/480p").mkdir()
+    (small_davis / "ImageSets/2017/val.txt").rename(small_davis / "ImageSets/480p/val.txt")
+    (small_davis / "ImageSets/480p/val.txt").write_text("".join(pairs))
+    assert tasks.clip_names("davis", data(small_davis)) == ["dog"]
+
+
+def test_suffixes_in_capitals(small_davis):
+    for path in [*(small_davis / "Annotations/480p/dog").iterdir(), *(small_davis / "JPEGImages/480p/dog").iterdir()]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    assert score("davis", data(small_davis), "dog").parts.objects.keys() == {"dog_1"}
+
+
+def test_a_video_with_its_suffix_in_capitals_and_masks_named_after_frames(tmp_path, write_video, place):
+    place(tmp_path / "unused", 1, tmp_path / "masks/dog", (0, 3))
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "dog.mp4")
+    (tmp_path / "dog.mp4").rename(tmp_path / "videos/dog.MP4")
+    for path in (tmp_path / "masks/dog").iterdir():
+        path.rename(path.with_name(f"frame_{int(path.stem)}.png"))
+    assert sorted(tasks.read_clip("masks", data(tmp_path), "dog").masks) == [0, 3]
+
+
+def test_two_masks_of_one_frame(small_davis):
+    folder = small_davis / "Annotations/480p/dog"
+    (folder / "00001.PNG").write_bytes((folder / "00001.png").read_bytes())
+    with pytest.raises(EvaluationError, match=r"00001\.PNG: 00001\.png names the same frame"):
+        tasks.read_clip("davis", data(small_davis), "dog")
 
 
 def test_frames_and_masks_of_other_sizes(small_davis):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from videomac.propagation import metrics
+from videomac.propagation.masks import VOID
 
 
 def read(folder):
@@ -20,8 +21,8 @@ def official(truth_of, prediction_of, sequences):
     per_object = {}
     for sequence in sequences:
         truth, prediction = truth_of(sequence), prediction_of(sequence)
-        objects = int(truth[0][truth[0] != metrics.VOID].max())
-        scores = metrics.davis_clip(truth[1:-1], prediction[1:-1], objects)
+        objects = int(truth[0][truth[0] != VOID].max())
+        scores = metrics.davis_clip(truth[1:-1], prediction[1:-1], range(1, objects + 1))
         for o in range(objects):
             per_object[f"{sequence}_{o + 1}"] = metrics.davis_object(scores["J"][o], scores["F"][o])
     return metrics.davis_total(per_object), per_object
@@ -63,10 +64,13 @@ def test_void_counts_as_background():
     truth = np.zeros((1, 8, 8), np.uint8)
     truth[0, 2:6, 2:6] = 1
     with_void = truth.copy()
-    with_void[0, :2] = metrics.VOID
+    with_void[0, :2] = VOID
     prediction = np.roll(truth, 1, axis=1)
     for metric in "JF":
-        assert metrics.davis_clip(truth, prediction, 1)[metric] == metrics.davis_clip(with_void, prediction, 1)[metric]
+        assert (
+            metrics.davis_clip(truth, prediction, (1,))[metric]
+            == metrics.davis_clip(with_void, prediction, (1,))[metric]
+        )
 
 
 def test_statistics_by_hand():
