@@ -20,6 +20,7 @@ from videomac.records.card import WEIGHTS, Card
 from videomac.storage.copies import read_file, uploaded
 
 ONNX_FILE = "model.onnx"
+HUGGINGFACE_FILE = "config.json"
 
 
 def add_huggingface_config(out_dir: str, card: Card) -> None:
@@ -37,17 +38,41 @@ def add_huggingface_config(out_dir: str, card: Card) -> None:
         "architecture": card.architecture,
         "num_classes": 0,
         "num_features": card.dims[-1],
+        "global_pool": "avg",
         "model_args": {key: value for key, value in card.timm.items() if key not in ("model_name", "num_classes")},
-        "pretrained_cfg": {
-            "input_size": [3, 224, 224],
-            "mean": card.mean,
-            "std": card.std,
-            "num_classes": 0,
-            "interpolation": "bicubic",
-        },
+        "pretrained_cfg": _pretrained_cfg(card),
     }
     with uploaded(out_dir) as out:
-        (out / "config.json").write_text(json.dumps(described, indent=2), encoding="utf-8")
+        (out / HUGGINGFACE_FILE).write_text(json.dumps(described, indent=2), encoding="utf-8")
+
+
+def _pretrained_cfg(card: Card) -> dict[str, object]:
+    """Return what `timm.models.save_for_hf` writes of an architecture, for weights of ours without a head.
+
+    timm adapts weights to `in_chans` by `first_conv`, and leaves out a head of another size by `classifier`.
+    """
+    own = timm.models.get_pretrained_cfg(card.architecture)
+    if own is None:
+        raise ExportError(
+            f"{card.architecture}: timm {timm.__version__} does not describe this network; install another version"
+        )
+    kept = (
+        "input_size",
+        "fixed_input_size",
+        "pool_size",
+        "interpolation",
+        "crop_pct",
+        "crop_mode",
+        "first_conv",
+        "classifier",
+    )
+    return {
+        **{key: getattr(own, key) for key in kept},
+        "custom_load": False,
+        "mean": card.mean,
+        "std": card.std,
+        "num_classes": 0,
+    }
 
 
 class DenseStages(nn.Module):
