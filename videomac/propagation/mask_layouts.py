@@ -10,6 +10,7 @@ from videomac.errors import EvaluationError
 from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.propagation.clips import MaskClip
 from videomac.propagation.frames import Frames, find_frames
+from videomac.storage.text_files import read_local_text
 
 
 def davis_names(data: config.LabelledData) -> list[str]:
@@ -173,6 +174,15 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
     return found
 
 
+def text_lines(path: Path) -> list[str]:
+    """Return the lines of a text file in any encoding.
+
+    Raises:
+        EvaluationError: it cannot be read, or is not text.
+    """
+    return read_local_text(path, EvaluationError).split("\n")
+
+
 def _listed(places: list[Path], what: str) -> list[str]:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
@@ -180,7 +190,7 @@ def _listed(places: list[Path], what: str) -> list[str]:
         raise EvaluationError(
             f"no list of {what}: looked for {tried}; correct data.root or data.split, or give a text file"
         )
-    names = [_clip_of(line.split()[0]) for line in found.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [_clip_of(line.split()[0]) for line in text_lines(found) if line.strip()]
     return list(dict.fromkeys(names))
 
 

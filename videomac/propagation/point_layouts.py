@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from videomac.errors import EvaluationError
 from videomac.propagation import mask_layouts
 from videomac.propagation.clips import PointClip
 from videomac.propagation.frames import Frames, find_frames
+from videomac.storage.text_files import read_local_text
 
 JHMDB_JOINTS = (
     "neck", "belly", "face", "right_shoulder", "left_shoulder", "right_hip", "left_hip", "right_elbow", "left_elbow",
@@ -37,6 +40,10 @@ BADJA_EDGES = (
     (8, 9), (9, 10), (12, 13), (13, 14), (18, 19), (19, 20), (22, 23), (23, 24), (15, 8), (15, 12), (15, 25), (25, 18),
     (25, 22), (25, 28), (28, 31), (15, 32), (32, 33), (32, 35), (32, 36),
 )  # fmt: skip
+UNREADABLE_MAT = (
+    OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError, zlib.error, scipy.io.matlab.MatReadError,
+)  # fmt: skip
+"""What scipy raises for bytes that are not a MAT file of version 7.2 or older with numbers."""
 BADJA_SIZE = (1920, 1080)  # width and height of the frames that its key points refer to
 
 
@@ -51,7 +58,7 @@ def jhmdb_names(data: config.LabelledData) -> list[str]:
         EvaluationError: there are no such lists.
     """
     if Path(data.split).is_file():
-        lines = Path(data.split).read_text(encoding="utf-8").split("\n")
+        lines = mask_layouts.text_lines(Path(data.split))
         words = [line.split()[0].removesuffix("/joint_positions.mat").rstrip("/") for line in lines if line.strip()]
         names = ["/".join(word.split("/")[-2:]) for word in words]
     else:
@@ -124,7 +131,7 @@ def _test_clips(root: Path, split: str) -> list[str]:
     names = []
     for file in files:
         action = file.name.partition("_test_split")[0]
-        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.split() for line in mask_layouts.text_lines(file) if line.strip()]
         names += [f"{action}/{words[0].removesuffix('.avi')}" for words in lines if words[1:2] == ["2"]]
     return names
 
@@ -132,11 +139,17 @@ def _test_clips(root: Path, split: str) -> list[str]:
 def _positions(path: Path) -> np.ndarray:
     try:
         positions = scipy.io.loadmat(path)["pos_img"]
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        points_tj2 = positions.transpose().astype(np.float64) - 1
+    except UNREADABLE_MAT as error:
         raise EvaluationError(f"{path}: not a readable joint_positions.mat with pos_img ({error!r})") from error
     if positions.ndim != 3 or positions.shape[0] != 2:
         raise EvaluationError(f"{path}: pos_img has shape {positions.shape}; expected 2 x joints x frames")
-    return positions.transpose(2, 1, 0).astype(np.float64) - 1
+    if not np.isfinite(points_tj2).all():
+        t, j, _ = np.argwhere(~np.isfinite(points_tj2))[0]
+        raise EvaluationError(
+            f"{path}: pos_img of joint {j + 1} in frame {t + 1} is {positions[:, j, t].tolist()}; expected numbers"
+        )
+    return points_tj2
 
 
 Point = tuple[float, float, bool]
@@ -154,21 +167,18 @@ class _Annotation:
 
 
 def _read_csv(path: Path) -> _Annotation:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        missing = {"frame", "joint", "x", "y"} - set(table.fieldnames or ())
-        if missing:
-            raise EvaluationError(
-                f"{path}: has no column {', '.join(sorted(missing))}; expected frame,joint,x,y[,visible]"
-            )
-        lines = list(table)
+    table = csv.DictReader(io.StringIO(read_local_text(path, EvaluationError)))
+    missing = {"frame", "joint", "x", "y"} - set(table.fieldnames or ())
+    if missing:
+        raise EvaluationError(f"{path}: has no column {', '.join(sorted(missing))}; expected frame,joint,x,y[,visible]")
+    lines = list(table)
     joints = tuple(dict.fromkeys(row["joint"] for row in lines))
     by_frame: dict[str, list[Point]] = {}
     for line, row in enumerate(lines, start=2):
         points = by_frame.setdefault(row["frame"], [(math.nan, math.nan, False)] * len(joints))
         try:
             visible = (row.get("visible") or "1").strip().lower() in ("1", "true", "2")
-            points[joints.index(row["joint"])] = (float(row["x"] or "nan"), float(row["y"] or "nan"), visible)
+            points[joints.index(row["joint"])] = (_number(row["x"] or "nan"), _number(row["y"] or "nan"), visible)
         except ValueError as error:
             raise EvaluationError(
                 f"{path}, line {line}: x and y must be numbers, or empty where the joint is not annotated ({error})"
@@ -177,15 +187,19 @@ def _read_csv(path: Path) -> _Annotation:
 
 
 def _read_json(path: Path) -> _Annotation:
+    text = read_local_text(path, EvaluationError)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(text)
         joints = tuple(str(joint) for joint in document["joints"])
         edges = tuple((int(a), int(b)) for a, b in document.get("skeleton", ()))
-        by_frame = {str(frame): [_point(point) for point in points] for frame, points in document["frames"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        by_frame = {str(frame): _points(path, frame, points) for frame, points in document["frames"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EvaluationError(
             f"{path}: expected {{joints: [...], frames: {{FRAME: [[x, y, visible], ...]}}}} ({error!r})"
         ) from error
+    edge = next((edge for edge in edges if not all(0 <= joint < len(joints) for joint in edge)), None)
+    if edge is not None:
+        raise EvaluationError(f"{path}: skeleton joins {edge}, but there are {len(joints)} joints, counted from 0")
     wrong = next((frame for frame, points in by_frame.items() if len(points) != len(joints)), None)
     if wrong is not None:
         raise EvaluationError(
@@ -194,16 +208,39 @@ def _read_json(path: Path) -> _Annotation:
     return _Annotation(joints, by_frame, edges)
 
 
+def _points(path: Path, frame: str, points: list[Any]) -> list[Point]:
+    found = []
+    for place, point in enumerate(points):
+        try:
+            found.append(_point(point))
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+            raise EvaluationError(
+                f"{path}: frame {frame}, point {place} is {json.dumps(point)[:80]}; "
+                "expected [x, y], [x, y, visible] or null"
+            ) from error
+    return found
+
+
 def _point(point: Any) -> Point:
     if point is None:
         return math.nan, math.nan, False
-    return float(point[0]), float(point[1]), bool(point[2]) if len(point) > 2 else True
+    x, y, visible = (*point, True) if len(point) == 2 else point
+    if isinstance(x, bool | str) or isinstance(y, bool | str) or visible not in (0, 1, 2):
+        raise TypeError("not a point")
+    return _number(math.nan if x is None else x), _number(math.nan if y is None else y), bool(visible)
+
+
+def _number(value: str | int | float) -> float:
+    number = float(value)
+    if math.isinf(number):
+        raise ValueError(f"{value} is infinite")
+    return number
 
 
 def _badja_clip(data: config.LabelledData, path: Path, name: str) -> PointClip:
     """Return a clip of BADJA: a list of annotated frames, joints as (y, x) in pixels of the full-resolution frames."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(read_local_text(path, EvaluationError))
         points = [np.asarray(entry["joints"], float)[:, ::-1] for entry in entries]
         visible = [np.asarray(entry["visibility"], bool) for entry in entries]
         stems = [Path(entry["image_path"]).stem for entry in entries]

@@ -60,6 +60,12 @@ def test_the_lists_of_davis_2016_name_frames_and_annotations(small_davis):
     assert tasks.clip_names("davis", data(small_davis)) == ["dog"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_lists_in_other_encodings(small_davis, encoding):
+    (small_davis / "ImageSets/2017/val.txt").write_bytes("dog\r\ncaf\u00e9\r\n".encode(encoding))
+    assert tasks.clip_names("davis", data(small_davis)) == ["dog", "caf\u00e9"]
+
+
 def test_suffixes_in_capitals(small_davis):
     for path in [*(small_davis / "Annotations/480p/dog").iterdir(), *(small_davis / "JPEGImages/480p/dog").iterdir()]:
         path.rename(path.with_suffix(path.suffix.upper()))

@@ -147,3 +147,71 @@ def test_a_frame_that_does_not_exist_is_named(tmp_path, place):
     (tmp_path / "keypoints/mine.csv").write_text("frame,joint,x,y\n0,nose,1,2\n7,nose,1,2\n")
     with pytest.raises(EvaluationError, match=r"mine\.csv: frame '7' is not one of the clip's 2 frames"):
         tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ([1], r"frame 00003, point 1 is \[1\]; expected \[x, y\]"),
+        ([1, 1e999], r"point 1 is \[1, Infinity\]"),
+        (["1", 2], r"point 1 is \[\"1\", 2\]"),
+        ([1, 2, "yes"], "point 1 is "),
+        (7, "point 1 is 7"),
+    ],
+)
+def test_an_odd_point_in_a_json_is_named_with_its_place(tmp_path, place, point, message):
+    place(tmp_path / "frames/mine", 5)
+    write_json(tmp_path / "keypoints/mine.json")
+    document = json.loads((tmp_path / "keypoints/mine.json").read_text())
+    document["frames"]["00003"][1] = point
+    (tmp_path / "keypoints/mine.json").write_text(json.dumps(document))
+    with pytest.raises(EvaluationError, match=message):
+        tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
+
+
+def test_a_skeleton_of_joints_that_do_not_exist(tmp_path, place):
+    place(tmp_path / "frames/mine", 5)
+    write_json(tmp_path / "keypoints/mine.json")
+    path = tmp_path / "keypoints/mine.json"
+    path.write_text(path.read_text().replace("[[0, 1]]", "[[0, 2]]"))
+    with pytest.raises(EvaluationError, match=r"skeleton joins \(0, 2\), but there are 2 joints"):
+        tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_key_points_in_other_encodings(tmp_path, place, suffix, encoding):
+    place(tmp_path / "frames/mine", 5)
+    path = tmp_path / f"keypoints/mine.{suffix}"
+    {"csv": write_csv, "json": write_json}[suffix](path)
+    path.write_bytes(path.read_text().replace("tail", "t\u00eate").encode(encoding))
+    assert tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine").joints == ("nose", "t\u00eate")
+
+
+def test_an_infinite_number_in_a_csv_is_named_with_its_line(tmp_path, place):
+    place(tmp_path / "frames/mine", 2)
+    (tmp_path / "keypoints").mkdir()
+    (tmp_path / "keypoints/mine.csv").write_text("frame,joint,x,y\n0,nose,1,2\n1,nose,inf,2\n")
+    with pytest.raises(EvaluationError, match=r"mine\.csv, line 3: x and y must be numbers.*inf is infinite"):
+        tasks.read_clip("keypoints", data(tmp_path, split="all"), "mine")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", bytes(2000)])
+def test_a_mat_file_that_is_none_is_named(tmp_path, place, content):
+    place(tmp_path / "Rename_Images/wave/one", 2)
+    path = tmp_path / "joint_positions/wave/one/joint_positions.mat"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(EvaluationError, match=r"joint_positions\.mat: not a readable"):
+        tasks.read_clip("jhmdb", data(tmp_path), "wave/one")
+
+
+def test_a_position_that_is_no_number_is_named(tmp_path, place):
+    place(tmp_path / "Rename_Images/wave/one", 2)
+    path = tmp_path / "joint_positions/wave/one/joint_positions.mat"
+    path.parent.mkdir(parents=True)
+    positions = np.ones((2, 15, 2))
+    positions[0, 3, 1] = np.nan
+    scipy.io.savemat(path, {"pos_img": positions})
+    with pytest.raises(EvaluationError, match=r"pos_img of joint 4 in frame 2 is \[nan, 1\.0\]; expected numbers"):
+        tasks.read_clip("jhmdb", data(tmp_path), "wave/one")
