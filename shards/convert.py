@@ -13,17 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pydantic
-from PIL import ImageOps
 
 from videomac.config import Bounds, BuildShards
-from videomac.data.frames_clip import opened_image
 from videomac.data.pyav_clip import BROKEN, PyavClip
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Handler
+from videomac.facts.media import Treatment
 from videomac.records.decoding import MadeClip, SourceAnswer, SourceRequest
 from videomac.storage.entries import Content
 
-from . import encode
+from . import encode, frame_folders
 from .encode import Reencoding
 
 CONVERTER = "shards.convert:converter"
@@ -172,24 +171,31 @@ def probe(path: str, bounds: Bounds) -> MadeClip:
         fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else 0.0
         return MadeClip(
             files=(path,), frames=len(times), fps=fps, width=width, height=height, duration=duration,
-            codec=clip.codec, start=0.0, end=duration,
+            codec=clip.codec, start=0.0, end=duration, treatments=clip.treatments,
         )  # fmt: skip
     finally:
         clip.close()
 
 
 def _runs_of_frames(files: Sequence[str], fps: float, segment_s: float, bounds: Bounds) -> list[MadeClip]:
-    """Return runs of images of at most `segment_s`, bytes unchanged."""
-    with opened_image(files[0], os.path.basename(files[0]), bounds) as image:
-        width, height = ImageOps.exif_transpose(image).size
-    most = len(files) if math.isinf(segment_s) else max(2, int(segment_s * fps))
+    """Return runs of images of at most `segment_s`, bytes unchanged; a run ends where numbers are missing.
+
+    Without a limit there is one run, and missing numbers are only counted.
+    """
+    width, height, treatments = frame_folders.look(files, bounds)
+    whole = math.isinf(segment_s)
+    most = len(files) if whole else max(2, int(segment_s * fps))
+    pieces = frame_folders.consecutive(files)
+    if len(pieces) > 1:
+        treatments = (*treatments, Treatment.NUMBERS_MISSING)
     clips = []
-    for first in range(0, len(files), most):
-        run = files[first : first + most]
-        start, duration = first / fps, len(run) / fps
-        clip = MadeClip(
-            files=tuple(run), frames=len(run), fps=fps, width=width, height=height, duration=duration,
-            codec="images", start=start, end=start + duration,
-        )  # fmt: skip
-        clips.append(clip)
+    for piece in [range(len(files))] if whole else pieces:
+        for first in range(piece.start, piece.stop, most):
+            run = files[first : min(first + most, piece.stop)]
+            start, duration = first / fps, len(run) / fps
+            clip = MadeClip(
+                files=tuple(run), frames=len(run), fps=fps, width=width, height=height, duration=duration,
+                codec="images", start=start, end=start + duration, treatments=treatments,
+            )  # fmt: skip
+            clips.append(clip)
     return clips

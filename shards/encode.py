@@ -17,7 +17,7 @@ import numpy as np
 from av.container import Flags
 from av.video.reformatter import Interpolation
 
-from videomac.data.pyav_clip import open_container
+from videomac.data.streams import open_container
 
 Part = tuple[str, float]
 """A new file, and where it starts in the source, in seconds."""

@@ -8,38 +8,72 @@ import tarfile
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from videomac.config import Bounds
 from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.status import BadClip, Code
+from videomac.facts.media import Treatment
 from videomac.storage.entries import Content
 
 END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
 """A piece of a tar lacks the last member's padding and the two zero blocks that end an archive."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+MOST_16_BIT = 65_535
+ORIENTATIONS = dict.fromkeys((3, 6, 8), Treatment.ROTATED) | dict.fromkeys((2, 4, 5, 7), Treatment.FLIPPED)
+"""What an EXIF orientation asks for; 1 is upright."""
 UNREADABLE = (OSError, ValueError, SyntaxError)
 """What PIL raises for bytes that are not an image."""
 
 
 @contextlib.contextmanager
 def opened_image(file: BinaryFile | str, place: str, bounds: Bounds) -> Iterator[Image.Image]:
-    """Open a JPEG or PNG within `bounds.max_pixels`; `place` names it in errors.
+    """Open an image within `bounds.max_pixels`; `place` names it in errors.
 
     Raises:
-        BadClip: it is not such an image, it has too many pixels, or its pixels cannot be decoded in the block.
+        BadClip: it is not an image of `FORMATS`, it has too many pixels, or its pixels cannot be decoded in the block.
     """
     try:
-        with Image.open(file, formats=("JPEG", "PNG")) as image:
+        with Image.open(file, formats=FORMATS) as image:
             check_pixels(image.width, image.height, bounds)
+            if image.mode == "F":
+                raise BadClip(
+                    Code.BROKEN, f"{place} has floating-point pixels, whose range is not known; make it 8-bit"
+                )
             yield image
     except Image.DecompressionBombError as error:  # beyond PIL's own bound
         raise BadClip(Code.TOO_MANY_PIXELS, f"{place}: {error}") from error
     except UNREADABLE as error:
-        raise BadClip(Code.BROKEN, f"{place} is not a readable JPEG or PNG ({error})") from error
+        raise BadClip(Code.BROKEN, f"{place} is not a readable image of {', '.join(FORMATS)} ({error})") from error
+
+
+def rgb_of(image: Image.Image) -> Picture:
+    """Return an image upright, as uint8 RGB; 16 bits are scaled by their full range, transparency is ignored."""
+    upright = ImageOps.exif_transpose(image)
+    if not is_16_bit(upright):
+        return np.asarray(upright.convert("RGB"))
+    grey = (np.asarray(upright).astype(np.int64).clip(0, MOST_16_BIT) + 128) // 257
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def is_16_bit(image: Image.Image) -> bool:
+    """Return whether an image is grey with more than 8 bits: PIL would cut it off at 255."""
+    return image.mode.startswith("I")
+
+
+def image_treatments(image: Image.Image) -> frozenset[Treatment]:
+    """Return what `rgb_of` does to this image beside converting it to RGB."""
+    turns = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    found = {turns} if turns else set[Treatment]()
+    if is_16_bit(image):
+        found.add(Treatment.EIGHT_BITS)
+    if "A" in image.getbands() or "transparency" in image.info:
+        found.add(Treatment.ALPHA_IGNORED)
+    return frozenset(found)
 
 
 class FramesClip:
-    """JPEG or PNG members of a piece of a tar, shown at a constant frame rate (see `clip.Clip`)."""
+    """Image members of a piece of a tar, shown at a constant frame rate (see `clip.Clip`)."""
 
     def __init__(self, content: Content, fps: float, bounds: Bounds) -> None:
         try:
@@ -58,7 +92,7 @@ class FramesClip:
             member = self._tar.extractfile(self._members[number])
             assert member is not None  # only regular files are members
             with opened_image(member, f"frame {number}", self._bounds) as image:
-                picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                picture = rgb_of(image)
             yield number, picture
 
     def close(self) -> None:

@@ -23,9 +23,9 @@ def open_clip(content: Content, kind: str, fps: float, decoder: str, bounds: Bou
     if kind == "frames":
         return FramesClip(content, fps, bounds)
     if decoder == "torchcodec":
-        from videomac.data.torchcodec_clip import TorchcodecClip
+        from videomac.data.torchcodec_clip import open_torchcodec
 
-        return TorchcodecClip(content, bounds)
+        return open_torchcodec(content, bounds)
     from videomac.data.pyav_clip import PyavClip
 
     return PyavClip(io.BytesIO(content), bounds)

@@ -98,7 +98,7 @@ def picture_of(frame: av.VideoFrame, aspect: Fraction) -> Picture:
         frame = frame.reformat(width=width, height=frame.height, interpolation=RESAMPLING, threads=1)
     # By default `to_ndarray` starts threads for every frame.
     picture = tone_map.to_sdr(frame) if tone_map.is_hdr(frame) else frame.to_ndarray(format="rgb24", threads=1)
-    return picture if orientation == UPRIGHT else orientation.apply(picture)
+    return orientation.apply(picture)
 
 
 def shown_frame(frame: av.VideoFrame, aspect: Fraction) -> av.VideoFrame:

