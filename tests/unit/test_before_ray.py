@@ -40,6 +40,7 @@ CASES = [
     ([*PRETRAIN, "data.manifest=TMP/none.json"], 1, "none.json: does not exist"),
     ([*TUNE, "evaluate.data.root=/nowhere"], 2, "evaluate.data.root: '/nowhere' does not exist"),
     ([*TUNE, "evaluate.data.split=vall"], 2, f"evaluate.data: {SPLIT}"),
+    ([*PRETRAIN, "probe={evaluate: {parallel: 2, data: {root: d}}}"], 2, "probe.evaluate.parallel: nothing reads"),
     ([*TUNE, "pretrain.probe={evaluate: {data: {root: /nowhere}}}"], 2, "probe.evaluate.data.root: '/nowhere'"),
     ([*TUNE, "pretrain.data.manifest=TMP/none.json"], 1, "none.json: does not exist"),
     ([*TUNE, "space.data.manifest=[MANIFEST, TMP/none.json]"], 1, "none.json: does not exist"),

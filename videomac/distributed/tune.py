@@ -22,7 +22,7 @@ from videomac.data.manifest import load_manifest
 from videomac.distributed.cluster import connected, enter
 from videomac.distributed.pipeline import run_pipeline
 from videomac.errors import TrainingError
-from videomac.evaluation.labelled_data import check_labelled_data
+from videomac.evaluation.labelled_data import UNREAD_BY_PROBES, UNREAD_BY_TRIALS, check_all_read, check_labelled_data
 from videomac.facts.provenance import provenance
 from videomac.facts.tasks import TASKS
 from videomac.records.sweep import Results, Trial
@@ -62,8 +62,10 @@ def _check_data(config: Tune) -> None:
     data = config.pretrain.data
     for manifest in config.space.get("data.manifest", [data.manifest]):
         load_manifest(manifest, data.storage_options)
+    check_all_read(config.evaluate, UNREAD_BY_TRIALS, "evaluate")
     check_labelled_data(config.evaluate, "evaluate")
     if config.pretrain.probe is not None:
+        check_all_read(config.pretrain.probe.evaluate, UNREAD_BY_PROBES, "pretrain.probe.evaluate")
         check_labelled_data(config.pretrain.probe.evaluate, "pretrain.probe.evaluate")
 
 

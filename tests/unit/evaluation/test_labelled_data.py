@@ -6,7 +6,7 @@ import pytest
 
 from videomac.config import Evaluate, LabelledData
 from videomac.errors import ConfigError
-from videomac.evaluation.labelled_data import check_labelled_data
+from videomac.evaluation.labelled_data import UNREAD_BY_PROBES, check_all_read, check_labelled_data
 from videomac.facts.tasks import TASKS
 
 
@@ -33,3 +33,17 @@ def test_clips_that_the_split_does_not_have_are_named():
 
     with pytest.raises(ConfigError, match=r"^evaluate\.data: .*whiteswan"):
         check_labelled_data(Evaluate(data=data), "evaluate")
+
+
+@pytest.mark.parametrize(
+    "key", [{"parallel": 4}, {"pictures": False}, {"out": "here"}, {"model": "resnet18"}, {"baselines": ("resnet18",)}]
+)
+def test_a_key_that_does_nothing_is_refused(key):
+    evaluate = Evaluate.model_validate({"data": LabelledData(root="d"), **key})
+    with pytest.raises(ConfigError, match=rf"^probe\.evaluate\.{next(iter(key))}: nothing reads this key here"):
+        check_all_read(evaluate, UNREAD_BY_PROBES, "probe.evaluate")
+
+
+def test_a_section_that_was_written_down_with_its_defaults_passes():
+    evaluate = Evaluate.model_validate_json(Evaluate(data=LabelledData(root="d"), stage=2).model_dump_json())
+    check_all_read(evaluate, UNREAD_BY_PROBES, "probe.evaluate")

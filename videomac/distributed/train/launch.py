@@ -19,7 +19,7 @@ from videomac.distributed.train.probe import log_rest
 from videomac.distributed.train.trainer import Ending, build_trainer
 from videomac.distributed.train.worker import WorkerTask
 from videomac.errors import ClusterError, TrainingError
-from videomac.evaluation.labelled_data import check_labelled_data
+from videomac.evaluation.labelled_data import UNREAD_BY_PROBES, check_all_read, check_labelled_data
 from videomac.pretrain.resume import refuse_other_config
 from videomac.pretrain.setup import derive_extent, describe_extent
 from videomac.pretrain.writers import check_installed
@@ -62,6 +62,7 @@ def pretrain(settings: Pretrain) -> RunResult:
         check_inputs(settings.model, "model")  # weights to start from: a run that is resumed has its own
     check_installed(settings.log.writers)
     if settings.probe is not None:
+        check_all_read(settings.probe.evaluate, UNREAD_BY_PROBES, "probe.evaluate")
         check_labelled_data(settings.probe.evaluate, "probe.evaluate")
     plan = read_plan(settings.data, settings.run.seed)
     facts = DataFacts(manifest_sha256=plan.digest, decoder=decoder_version(settings.data.decoder))
