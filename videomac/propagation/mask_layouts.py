@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from videomac import config
@@ -82,7 +83,8 @@ def own_names(data: config.LabelledData, labels: str) -> list[str]:
     root = Path(data.root)
     places = [Path(data.split), root / "lists" / f"{data.split}.txt"]
     if any(place.is_file() for place in places):
-        return chosen(data, _listed(places, f"the split {data.split!r}"))
+        known = _folders(root / labels) if (root / labels).is_dir() else []
+        return chosen(data, _listed(places, f"the split {data.split!r}", known))
     return chosen(data, _folders(root / labels))
 
 
@@ -183,14 +185,16 @@ def text_lines(path: Path) -> list[str]:
     return read_local_text(path, EvaluationError).split("\n")
 
 
-def _listed(places: list[Path], what: str) -> list[str]:
+def _listed(places: list[Path], what: str, known: Collection[str] = ()) -> list[str]:
+    """Return the clips that the first list which exists names; a line that is a known name may have spaces."""
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         tried = ", ".join(str(place) for place in places[1:])
         raise EvaluationError(
             f"no list of {what}: looked for {tried}; correct data.root or data.split, or give a text file"
         )
-    names = [_clip_of(line.split()[0]) for line in text_lines(found) if line.strip()]
+    lines = [line.strip() for line in text_lines(found) if line.strip()]
+    names = [line if line in known else _clip_of(line.split()[0]) for line in lines]
     return list(dict.fromkeys(names))
 
 

@@ -244,9 +244,10 @@ def _badja_clip(data: config.LabelledData, path: Path, name: str) -> PointClip:
         points = [np.asarray(entry["joints"], float)[:, ::-1] for entry in entries]
         visible = [np.asarray(entry["visibility"], bool) for entry in entries]
         stems = [Path(entry["image_path"]).stem for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        first = str(entries[0]["image_path"])
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise EvaluationError(f"{path}: not a BADJA annotation (image_path, joints, visibility): {error!r}") from error
-    frames, full = _badja_frames(data, entries[0]["image_path"], name)
+    frames, full = _badja_frames(data, first, name)
     height, width = next(frames.read()).shape[:2]
     scale = np.array([1.0, 1.0]) if full else np.array([width, height]) / BADJA_SIZE
     by_frame = {

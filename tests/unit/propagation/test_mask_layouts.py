@@ -159,3 +159,10 @@ def test_camvid_under_the_layout_of_vip(shared, tmp_path):
             (tmp_path / folder / "videos1" / f"{number:05d}.png").write_bytes(path.read_bytes())
     result = score("vip", data(tmp_path), "videos1")
     assert 0.3 < result.scores["mIoU"] < 1
+
+
+def test_a_list_names_clips_with_spaces(tmp_path, place):
+    place(tmp_path / "frames/my dog", 3, tmp_path / "masks/my dog", (0, 2))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/val.txt").write_text("my dog\n")
+    assert tasks.clip_names("masks", data(tmp_path)) == ["my dog"]

@@ -215,3 +215,11 @@ def test_a_position_that_is_no_number_is_named(tmp_path, place):
     scipy.io.savemat(path, {"pos_img": positions})
     with pytest.raises(EvaluationError, match=r"pos_img of joint 4 in frame 2 is \[nan, 1\.0\]; expected numbers"):
         tasks.read_clip("jhmdb", data(tmp_path), "wave/one")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "[1]", '[{"image_path": "a.jpg"}]'])
+def test_a_file_of_badja_without_annotations_is_named(tmp_path, content):
+    (tmp_path / "joint_annotations").mkdir()
+    (tmp_path / "joint_annotations/dog.json").write_text(content)
+    with pytest.raises(EvaluationError, match=r"dog\.json: not a BADJA annotation"):
+        tasks.read_clip("keypoints", data(tmp_path, split="all"), "dog")
