@@ -53,8 +53,9 @@ class MaskClip:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the frames, the masks and which of them are scored."""
+        """SHA-256 of the frames, the masks, which of them are scored, and what unusual ids were taken for."""
         whole = Sha256(self.frames.digest().encode())
+        whole.add((self.objects.note or "").encode())  # results from before these were read so are not used again
         for t, path in sorted(self.masks.items()):
             whole.add(f"{t}:{t in self.scored}:".encode() + bytes.fromhex(sha256_of(read_bytes(path))))
         return whole.hex

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.unit.evaluation.material import RAW, prepared, settings, write_davis
+from videomac import config
 from videomac.errors import ConfigError, EvaluationError
 from videomac.evaluation import candidates
 from videomac.evaluation.setup import prepare
+from videomac.propagation import tasks
 from videomac.propagation.frames import Frames
 
 UNTRAINED = {"label": "untrained", "source": "random", "model": "resnet18", "seeds": [0, 1]}
@@ -87,3 +92,17 @@ def test_departures_from_a_preset_and_unknown_ones(davis, tmp_path):
 def test_the_device_follows_from_the_configuration(davis, tmp_path):
     assert prepared(davis, tmp_path / "out").device == "cpu"
     assert prepared(davis, tmp_path / "out", gpu=True).device == "cuda"
+
+
+def test_what_unusual_masks_were_taken_for_is_printed_and_part_of_the_key(davis, capsys):
+    data = config.LabelledData(root=str(davis), clips=("dog",))
+    ordinary = tasks.read_clip("davis", data, "dog")
+    for path in ordinary.masks.values():
+        ids_hw = np.array(Image.open(path))
+        Image.fromarray(np.where(ids_hw > 0, 255, 0).astype(np.uint8)).save(path)
+    raw = config.Candidate(label="raw", source="raw_colour")
+    unusual = prepare(config.Evaluate(data=data, features=(raw,))).clips["dog"]
+    assert "dog: 255 is the only value of the first mask beside 0" in capsys.readouterr().out
+    as_classes = dataclasses.replace(unusual)
+    as_classes.__dict__["objects"] = dataclasses.replace(unusual.objects, is_binary=False)
+    assert unusual.digest != as_classes.digest, "scores from before 255 was read so are not used again"
