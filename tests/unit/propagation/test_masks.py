@@ -169,3 +169,11 @@ def test_a_file_that_is_no_image(tmp_path):
 def test_an_empty_first_mask(tmp_path):
     with pytest.raises(EvaluationError, match="only background: nothing to carry; remove the masks before"):
         find_objects(saved(tmp_path / "m.png", squares(0).astype(np.uint8)), are_classes=False)
+
+
+def test_an_object_that_appears_later_is_background(tmp_path):
+    root = own_clip(tmp_path, (1,))
+    later = squares(1).astype(np.uint8)
+    later[28:, :4] = 9
+    Image.fromarray(later).save(root / "masks/clip/2.png")
+    assert list(score("masks", data(root), "clip").parts.objects) == ["clip_1"]
