@@ -134,7 +134,13 @@ class ByKeyframes:
         for packet in self._container.demux(self._stream):
             if packet.is_keyframe and math.isinf(first):
                 first = packet.pts if packet.pts is not None else packet.dts
-            for frame in packet.decode():
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                if math.isinf(first) or (packet.pts is not None and packet.pts < first):
+                    continue  # it lacks what it is predicted from
+                raise
+            for frame in frames:
                 if frame.pts is not None and frame.pts >= first:
                     yield frame
 

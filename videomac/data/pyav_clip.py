@@ -34,14 +34,16 @@ class PyavClip:
 
     def __init__(self, file: BinaryFile | str, bounds: Bounds) -> None:
         self._bounds = bounds
-        with _broken_is_bad():
+        with contextlib.ExitStack() as if_it_fails, _broken_is_bad():
             self._file = open(file, "rb") if isinstance(file, str) else file  # noqa: SIM115 - open as long as the clip
+            if_it_fails.callback(self._file.close)
             container, stream = self._opened()
             self.codec, self.stream_index = stream.codec_context.name, stream.index
             self._aspect = aspect_of(stream)
             self._treatments = {Treatment.OTHER_STREAM} if len(container.streams.video) > 1 else set[Treatment]()
             self._reader, self.times_s = self._read_times(container, stream)
-        check_times(self.times_s, bounds)
+            check_times(self.times_s, bounds)
+            if_it_fails.pop_all()
 
     @property
     def treatments(self) -> tuple[Treatment, ...]:
