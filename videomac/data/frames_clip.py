@@ -67,7 +67,7 @@ def image_treatments(image: Image.Image) -> frozenset[Treatment]:
     found = {turns} if turns else set[Treatment]()
     if is_16_bit(image):
         found.add(Treatment.EIGHT_BITS)
-    if "A" in image.getbands() or "transparency" in image.info:
+    if "transparency" in image.info or ("A" in image.getbands() and np.asarray(image.getchannel("A")).min() < 255):
         found.add(Treatment.ALPHA_IGNORED)
     return frozenset(found)
 

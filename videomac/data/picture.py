@@ -15,7 +15,6 @@ import av
 import av.filter
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
-from av.video.reformatter import Interpolation
 
 from videomac.data import tone_map
 from videomac.data.clip import Picture
@@ -23,7 +22,6 @@ from videomac.facts.media import Treatment
 
 LEAST_ASPECT, MOST_ASPECT = Fraction(1, 8), Fraction(8)
 """Pixels of another shape than these are taken for rubbish in the header: square."""
-RESAMPLING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +93,7 @@ def picture_of(frame: av.VideoFrame, aspect: Fraction) -> Picture:
         frame = deinterlaced(frame)
     width = square_width(frame, aspect)
     if width != frame.width:
-        frame = frame.reformat(width=width, height=frame.height, interpolation=RESAMPLING, threads=1)
+        frame = frame.reformat(width=width, height=frame.height, interpolation=tone_map.EXACT, threads=1)
     # By default `to_ndarray` starts threads for every frame.
     picture = tone_map.to_sdr(frame) if tone_map.is_hdr(frame) else frame.to_ndarray(format="rgb24", threads=1)
     return orientation.apply(picture)

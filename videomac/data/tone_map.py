@@ -10,8 +10,10 @@ import functools
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 from jaxtyping import Float32, UInt8, UInt16
 
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 PQ, HLG = 16, 18
 """`color_trc` of SMPTE ST 2084 and of ARIB STD-B67."""
 BT2020 = 9
@@ -36,7 +38,9 @@ def is_hdr(frame: av.VideoFrame) -> bool:
 
 def to_sdr(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Return the frame as RGB in standard range."""
-    coded: UInt16[np.ndarray, "h w 3"] = frame.to_ndarray(format="rgb48le", threads=1)
+    # FFmpeg's fast conversion to 16 bits is wrong where the width is odd.
+    deep = frame.reformat(format="rgb48le", interpolation=EXACT, threads=1)
+    coded: UInt16[np.ndarray, "h w 3"] = deep.to_ndarray()
     light = _linear(int(frame.color_trc))[coded >> 4]
     if frame.color_trc == HLG:
         light *= _system_gain(light)

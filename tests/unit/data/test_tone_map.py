@@ -33,6 +33,12 @@ def test_white_of_100_nits_is_nearly_white_and_brighter_ones_are_told_apart(curv
     assert all(a < b for a, b in itertools.pairwise(shown))
 
 
+def test_odd_widths_are_converted_as_even_ones():
+    frame = hdr_frame(0.5, tone_map.HLG)
+    odd = tone_map.to_sdr(frame.reformat(width=15, height=16))
+    assert np.abs(odd.astype(int) - int(tone_map.to_sdr(frame).mean())).max() <= 2
+
+
 def test_grey_stays_grey():
     picture = tone_map.to_sdr(hdr_frame(0.4, tone_map.HLG))
     assert np.ptp(picture.astype(int)) <= 2

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.unit.data.bars import encode
 from videomac.config import Bounds
 from videomac.data.open_clip import open_clip
 from videomac.data.status import BadClip
@@ -33,6 +34,22 @@ def test_both_stand_upright(fixtures, angle):
     one, other = (next(iter(c.pictures([0])))[1] for c in both((fixtures / f"decord__video_{angle}.mov").read_bytes()))
     assert one.shape == other.shape
     assert np.abs(one.astype(int) - other.astype(int)).mean() < 1.5
+
+
+@pytest.mark.needs_ffmpeg
+@pytest.mark.parametrize(
+    ("suffix", "arguments"),
+    [
+        ("avi", ("-c:v", "libx264", "-bf", "2")),
+        ("mp4", ("-c:v", "libx264", "-vf", "setsar=4/3")),
+        ("m2v", ("-q:v", "2")),
+    ],
+)
+def test_what_torchcodec_shows_otherwise_is_left_to_pyav(tmp_path, suffix, arguments):
+    one, other = both(encode(tmp_path / f"v.{suffix}", *arguments).read_bytes())
+    assert (one.times_s == other.times_s).all()
+    for (_, a), (_, b) in zip(one.pictures([0, 7, 30]), other.pictures([0, 7, 30]), strict=True):
+        assert (a == b).all()
 
 
 def test_rubbish_is_broken():
