@@ -9,8 +9,9 @@ from jaxtyping import Float64
 
 from videomac.facts.media import Treatment
 
-LOOK_AHEAD = 8
-"""Stamps that must all lie before the latest one seen until times are taken to start again; fewer are disordered."""
+LOOK_AHEAD = 2
+"""Times start again where so many stamps lie before the latest one seen, and the first of them also before the last but
+one; else a stamp is disordered."""
 _Stamp = tuple[int, int]
 """Number and time stamp of a frame."""
 
@@ -39,14 +40,15 @@ def ascending(stamps: Sequence[int | None], step: float) -> tuple[Float64[np.nda
 def _pieces(known: list[_Stamp]) -> list[list[_Stamp]]:
     """Return the stamps, cut where they start again."""
     pieces: list[list[_Stamp]] = []
-    latest = 0
+    before, latest = 0, 0
     for place, (number, stamp) in enumerate(known):
         ahead = known[place : place + LOOK_AHEAD]
-        if not pieces or (stamp < latest and all(later < latest for _, later in ahead)):
+        if not pieces or (stamp < before and all(later < latest for _, later in ahead)):
             pieces.append([])
-            latest = stamp
+            before = latest = stamp
         pieces[-1].append((number, stamp))
-        latest = max(latest, stamp)
+        if stamp > latest:
+            before, latest = latest, stamp
     return pieces
 
 
