@@ -76,9 +76,16 @@ def treatments_of(frame: av.VideoFrame, aspect: Fraction) -> tuple[Treatment, ..
         Treatment.SQUARE_PIXELS: square_width(frame, aspect) != frame.width,
         Treatment.DEINTERLACED: frame.interlaced_frame,
         Treatment.TONE_MAPPED: tone_map.is_hdr(frame),
-        Treatment.ALPHA_IGNORED: frame.format.name != "pal8" and any(c.is_alpha for c in frame.format.components),
+        Treatment.ALPHA_IGNORED: _is_transparent(frame),
     }
     return tuple(treatment for treatment, is_wanted in wanted.items() if is_wanted)
+
+
+def _is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether some pixel is not opaque; most GIFs have an alpha channel that says nothing."""
+    if frame.format.name != "pal8" and not any(component.is_alpha for component in frame.format.components):
+        return False
+    return bool(frame.to_ndarray(format="rgba", threads=1)[..., 3].min() < 255)
 
 
 def square_width(frame: av.VideoFrame, aspect: Fraction) -> int:

@@ -57,5 +57,10 @@ def test_fields_of_two_times_are_not_combed():
     assert np.ptp(made.astype(int)) <= 4, "one field alone"
 
 
-def test_transparency_is_told():
-    assert picture.treatments_of(frame_of(GREY, "yuva420p"), Fraction(1)) == (Treatment.ALPHA_IGNORED,)
+@pytest.mark.parametrize(("alpha", "told"), [(128, (Treatment.ALPHA_IGNORED,)), (255, ())])
+@pytest.mark.parametrize("pix_fmt", ["rgba", "yuva420p"])
+def test_transparency_is_told(pix_fmt, alpha, told):
+    image = np.dstack([GREY, np.full((48, 64, 1), alpha, np.uint8)])
+    frame = av.VideoFrame.from_ndarray(image, format="rgba").reformat(format=pix_fmt)
+    assert picture.treatments_of(frame, Fraction(1)) == told
+    assert np.abs(picture.picture_of(frame, Fraction(1)).astype(int) - 90).max() <= 2

@@ -8,8 +8,10 @@ import pytest
 from shards import convert, encode
 from shards.convert import Conversion
 from shards.encode import Reencoding
+from tests.unit.data.bars import encode as encode_bars
 from tests.unit.data.material import build_settings, write_video
 from videomac.config import Bounds
+from videomac.facts.media import Treatment
 from videomac.records.decoding import SourceRequest
 
 
@@ -39,3 +41,13 @@ def test_a_file_that_cannot_be_written_is_not_a_broken_video(tmp_path, monkeypat
     with pytest.raises(OSError, match=r"space|large") as failed:
         handle(probed.to_json(), memoryview(b""))
     assert failed.value.errno == code
+
+
+@pytest.mark.needs_ffmpeg
+def test_probing_tells_what_is_done_to_a_clip(tmp_path):
+    plain = encode_bars(tmp_path / "plain.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    wide = encode_bars(tmp_path / "wide.avi", "-c:v", "mpeg4", "-bf", "2", "-vf", "setsar=3/2")
+    assert convert.probe(str(plain), Bounds()).treatments == ()
+    clip = convert.probe(str(wide), Bounds())
+    assert (clip.frames, clip.width, clip.height) == (36, 240, 96)
+    assert clip.treatments == (Treatment.SQUARE_PIXELS,)
