@@ -96,6 +96,16 @@ class ByKeyframes:
             BadClip: decoding never arrives at it.
         """
         target = int(self._packets.pts[number])
+        try:
+            found = self._found(target)
+        except Exception:
+            self._position = None  # the decoder stopped there: the next frame is looked for from a keyframe
+            raise
+        if found is None:
+            raise BadClip(Code.BROKEN, f"frame {number} cannot be reached")
+        return found
+
+    def _found(self, target: int) -> av.VideoFrame | None:
         found = self._advance(target) if self._reachable(target) else None
         # A seek in a transport stream may land beyond the target, and a decoder drops the leading frames of the open
         # group of pictures where it starts: then try the keyframe before, and finally the start of the clip.
@@ -103,8 +113,6 @@ class ByKeyframes:
             if found is None:
                 self._seek(start)
                 found = self._advance(target)
-        if found is None:
-            raise BadClip(Code.BROKEN, f"frame {number} cannot be reached")
         return found
 
     def _keyframe_before(self, target: int) -> int | None:

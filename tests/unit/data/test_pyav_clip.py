@@ -94,3 +94,26 @@ def test_a_playlist_cannot_make_us_open_other_files(small_videos):
         with pytest.raises(BadClip) as bad:
             list(opened(text.encode()).pictures([0]))
         assert bad.value.code is Code.BROKEN
+
+
+def outcome(clip, number):
+    """The picture of this number, or None where the bytes are damaged."""
+    try:
+        return next(iter(clip.pictures([number])))[1].tobytes()
+    except BadClip:
+        return None
+
+
+def test_damage_is_met_at_the_same_frames_whatever_was_asked_before(small_videos):
+    content = bytearray(small_videos[2].read_bytes())
+    with av.open(str(small_videos[2])) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    for packet in packets[19:21]:
+        assert packet.pos is not None
+        content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    fresh = [outcome(opened(bytes(content)), number) for number in range(48)]
+    assert None in fresh
+    assert None not in fresh[24:]
+    one = opened(bytes(content))
+    for number in (int(n) for n in np.random.default_rng(0).integers(14, 28, 60)):
+        assert outcome(one, number) == fresh[number], number
