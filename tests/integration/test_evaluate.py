@@ -70,7 +70,8 @@ def test_one_failing_clip_does_not_stop_the_others(ray_cluster, small_davis, tmp
 
 def test_nothing_scored_is_an_error(ray_cluster, small_davis, tmp_path):
     shutil.rmtree(small_davis / "Annotations")
-    with pytest.raises(EvaluationError, match=r"no clip can be scored: .*00000\.png: annotation missing"):
+    expected = r"no clip can be scored: .*/Annotations/480p/dog: folder of annotations not found"
+    with pytest.raises(EvaluationError, match=expected):
         evaluate(settings(small_davis, tmp_path / "out"))
 
 
