@@ -9,6 +9,7 @@ Shape letters: b batch, c channels, h w sites.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -51,16 +52,17 @@ def _layers(network: nn.Module, run: Callable[[Tensor], Any]) -> list[_Layer]:
     hooks = []
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-
-            def note(layer: Any, x: tuple[Tensor, ...], name: str = name) -> None:
-                found.append(_Layer(name, layer, PROBED_PX // x[0].shape[2]))
-
-            hooks.append(module.register_forward_pre_hook(note))
+            hooks.append(module.register_forward_pre_hook(functools.partial(_note, found, name)))
     with torch.inference_mode():
         run(torch.zeros(1, 3, PROBED_PX, PROBED_PX))
     for hook in hooks:
         hook.remove()
     return found
+
+
+def _note(found: list[_Layer], name: str, layer: Any, x: tuple[Tensor, ...]) -> None:
+    """Write down a layer that is about to run."""
+    found.append(_Layer(name, layer, PROBED_PX // x[0].shape[2]))
 
 
 def _change(found: _Layer, stride: int) -> None:

@@ -36,9 +36,11 @@ class Neighbours:
         self.cells_bk, self.grid = cells_bk, grid
         self._made: dict[tuple[object, ...], Int64[Tensor, ...]] = {}
 
-    def _once(self, key: tuple[object, ...], make: Callable[[], Int64[Tensor, ...]]) -> Int64[Tensor, ...]:
+    def _once(self, make: Callable[..., Int64[Tensor, ...]], *settings: int) -> Int64[Tensor, ...]:
+        """Return the table that `make` gives for these settings."""
+        key = (make.__name__, *settings)
         if key not in self._made:
-            self._made[key] = make()
+            self._made[key] = make(*settings)
         return self._made[key]
 
     def _ranks(self) -> Int64[Tensor, "b n"]:
@@ -53,7 +55,7 @@ class Neighbours:
         down, across = self.grid
         inside = (row >= 0) & (row < down * t) & (column >= 0) & (column < across * t)
         cell = torch.where(inside, row // t * across + column // t, 0)
-        ranks_bn = self._once(("ranks",), self._ranks)
+        ranks_bn = self._once(self._ranks)
         rank = ranks_bn.gather(1, cell.flatten(1)).view_as(cell)
         sample = torch.arange(b, device=cell.device).view(-1, *[1] * (cell.ndim - 1))
         number = ((sample * k + rank) * t + row % t) * t + column % t
@@ -61,58 +63,52 @@ class Neighbours:
 
     def canvas(self, t: int) -> Int64[Tensor, "b h w"]:
         """Return the table of the whole map of each sample."""
+        return self._once(self._make_canvas, t)
 
-        def make() -> Tensor:
-            b, device = self.cells_bk.shape[0], self.cells_bk.device
-            row_h = torch.arange(self.grid[0] * t, device=device)
-            column_w = torch.arange(self.grid[1] * t, device=device)
-            return self._numbers(
-                row_h.view(1, -1, 1).expand(b, -1, len(column_w)), column_w.expand(b, len(row_h), -1), t
-            )
-
-        return self._once(("canvas", t), make)
+    def _make_canvas(self, t: int) -> Int64[Tensor, "b h w"]:
+        b, device = self.cells_bk.shape[0], self.cells_bk.device
+        row_h = torch.arange(self.grid[0] * t, device=device)
+        column_w = torch.arange(self.grid[1] * t, device=device)
+        return self._numbers(row_h.view(1, -1, 1).expand(b, -1, len(column_w)), column_w.expand(b, len(row_h), -1), t)
 
     def sites(self, t: int) -> Int64[Tensor, " r"]:
         """Return where each packed site lies among the b * h * w sites of the canvases: the way back from `canvas`."""
+        return self._once(self._make_sites, t)
 
-        def make() -> Tensor:
-            down, across = self.grid
-            row, column = self.corner(t)
-            inside = torch.arange(t, device=row.device)
-            sample = torch.arange(len(row), device=row.device).view(-1, 1, 1, 1)
-            place = (sample * down * t + row + inside.view(-1, 1)) * across * t + column + inside
-            return place.flatten()
-
-        return self._once(("sites", t), make)
+    def _make_sites(self, t: int) -> Int64[Tensor, " r"]:
+        down, across = self.grid
+        row, column = self.corner(t)
+        inside = torch.arange(t, device=row.device)
+        sample = torch.arange(len(row), device=row.device).view(-1, 1, 1, 1)
+        place = (sample * down * t + row + inside.view(-1, 1)) * across * t + column + inside
+        return place.flatten()
 
     def tiles(self, t: int, reach: int) -> Int64[Tensor, "n y x"]:
         """Return the table of each visible cell with `reach` sites around it."""
+        return self._once(self._make_tiles, t, reach)
 
-        def make() -> Tensor:
-            row, column = self.corner(t)
-            around = torch.arange(-reach, t + reach, device=row.device)
-            row, column = torch.broadcast_tensors(row + around.view(-1, 1), column + around)
-            return self._numbers(row, column, t).flatten(0, 1)
-
-        return self._once(("tiles", t, reach), make)
+    def _make_tiles(self, t: int, reach: int) -> Int64[Tensor, "n y x"]:
+        row, column = self.corner(t)
+        around = torch.arange(-reach, t + reach, device=row.device)
+        row, column = torch.broadcast_tensors(row + around.view(-1, 1), column + around)
+        return self._numbers(row, column, t).flatten(0, 1)
 
     def taps(self, t: int, side: int, stride: int, dilation: int, before: int) -> Int64[Tensor, "b k u u pp"]:
         """Return for each output site the sites under the kernel's taps, row by row.
 
         `side` is the kernel's, `before` the padding above and to the left.
         """
+        return self._once(self._make_taps, t, side, stride, dilation, before)
 
-        def make() -> Tensor:
-            row, column = (place.unsqueeze(-1) for place in self.corner(t))
-            first = torch.arange(0, t, stride, device=row.device) - before
-            tap = torch.arange(side, device=row.device) * dilation
-            row, column = torch.broadcast_tensors(
-                row + first.view(-1, 1, 1) + tap.repeat_interleave(side),
-                column + first.view(1, -1, 1) + tap.repeat(side),
-            )
-            return self._numbers(row, column, t)
-
-        return self._once(("taps", t, side, stride, dilation, before), make)
+    def _make_taps(self, t: int, side: int, stride: int, dilation: int, before: int) -> Int64[Tensor, "b k u u pp"]:
+        row, column = (place.unsqueeze(-1) for place in self.corner(t))
+        first = torch.arange(0, t, stride, device=row.device) - before
+        tap = torch.arange(side, device=row.device) * dilation
+        row, column = torch.broadcast_tensors(
+            row + first.view(-1, 1, 1) + tap.repeat_interleave(side),
+            column + first.view(1, -1, 1) + tap.repeat(side),
+        )
+        return self._numbers(row, column, t)
 
     def corner(self, t: int) -> tuple[Int64[Tensor, "b k 1 1"], Int64[Tensor, "b k 1 1"]]:
         """Return row and column of each visible cell's first site, in sites."""
