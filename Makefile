@@ -22,12 +22,13 @@ $(HERO):
 	@$(MAKE) demo
 
 # Two processes side by side, one thread each; the integration tests of a file run in one process and share its cluster.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+# Bytecode is kept even where the environment says otherwise: hundreds of processes load the same modules.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test: test-unit test-integration
 
 test-unit: setup-dev
-	$(PYTEST) -m "not slow and not integration"
+	$(PYTEST) --dist worksteal -m "not slow and not integration"
 
 test-integration: setup-dev
 	$(PYTEST) --dist loadfile -m "integration and not slow"
