@@ -37,6 +37,7 @@ def test_one_broken_clip_fails_the_probe(davis, export, tmp_path):
         probe(export, settings(davis, tmp_path / "out"))
 
 
+@pytest.mark.integration
 def test_the_probe_knows_no_ray():
     code = "import sys, videomac.evaluation.probe; assert 'ray' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

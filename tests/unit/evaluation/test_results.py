@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from tests.unit.evaluation.material import RAW, answer, prepared
+from tests.unit.evaluation.material import RAW, answer, prepared, write_davis
 from videomac.errors import EvaluationError
 from videomac.evaluation.results import Scored, assemble, write_results
 from videomac.propagation import summary
@@ -16,10 +16,13 @@ from videomac.records.evaluation import Results
 UNTRAINED = {"label": "untrained", "source": "random", "model": "convnextv2_atto", "seeds": [0, 1]}
 
 
-@pytest.fixture
-def compared(davis, tmp_path):
+@pytest.fixture(scope="module")
+def compared(sample_davis, tmp_path_factory):
     """An evaluation with a baseline, and the answers of all its jobs."""
-    evaluation = prepared(davis, tmp_path / "out", features=[*RAW, UNTRAINED], baselines=[])
+    folder = tmp_path_factory.mktemp("compared")
+    evaluation = prepared(
+        write_davis(folder / "davis", sample_davis), folder / "out", features=[*RAW, UNTRAINED], baselines=[]
+    )
     return evaluation, [(job, answer(evaluation, job).record) for job in evaluation.jobs()]
 
 
@@ -117,7 +120,7 @@ def test_the_file_holds_what_is_in_hand_and_null_where_a_score_is_not_defined(co
         (job, record.model_copy(update={"scores": {**record.scores, "J-Decay": math.nan}})) for job, record in pairs
     ]
     results = assemble(evaluation, scored(pairs))
-    write_results(evaluation.out, results)
+    write_results(str(tmp_path / "out"), results)
     content = (tmp_path / "out/results.json").read_text()
     assert Results.from_json(content, "results.json") == results
     assert json.loads(content)["rows"][0]["clips"]["dog"]["J-Decay"] is None

@@ -26,9 +26,10 @@ def test_a_record_holds_what_scoring_gave(evaluation):
     assert found.components_tyx3 is None, "nobody asked for a picture"
 
 
-@pytest.mark.parametrize("preset", ["crw", "dino", "crw-240p"])
-def test_features_kept_from_scoring_are_those_of_a_second_run(davis, tmp_path, preset):
-    evaluation = prepared(davis, tmp_path / "out", features=UNTRAINED, preset=preset)
+@pytest.mark.parametrize(("preset", "short_side"), [("crw", None), ("dino", 128), ("crw-240p", 128)])
+def test_features_kept_from_scoring_are_those_of_a_second_run(davis, tmp_path, preset, short_side):
+    smaller = {"short_side": short_side}
+    evaluation = prepared(davis, tmp_path / "out", features=UNTRAINED, preset=preset, settings=smaller)
     job = next(iter(evaluation.jobs()))
     kept = answer(evaluation, job, with_components=True)
     features_tcyx = features_of_shown(job.clip, load_extractor(job.candidate.source, 1), evaluation.preset)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videomac.config import Bounds, Candidate, Evaluate, LabelledData
-from videomac.facts.presets import PRESETS
+from videomac.facts.presets import resolve
 from videomac.facts.tasks import TASKS
 from videomac.propagation import summary, tasks
 from videomac.propagation.clips import MaskClip, PointClip
@@ -43,7 +43,7 @@ def clip_of(task: str, frames, folder: Path):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_scores_of_the_table_are_those_that_a_clip_and_the_total_are_given(task, frames, tmp_path):
     extractor = load_extractor(Candidate(label="raw", source="raw_colour"), stage=0)
-    preset = PRESETS[TASKS[task].preset]
+    preset = resolve(None, task, {"short_side": 4 * SIDE})
 
     result = tasks.score_clip(clip_of(task, frames, tmp_path), extractor, preset, task)
     total, _ = summary.total(task, {"a": result.parts})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import videomac.nn
 
 
@@ -13,6 +15,7 @@ def test_the_public_names_are_there():
     assert all(hasattr(videomac.nn, name) for name in videomac.nn.__all__)
 
 
+@pytest.mark.integration
 def test_networks_need_neither_ray_nor_a_decoder():
     code = "import sys, videomac.nn; sys.exit(', '.join({'ray', 'av', 'PIL', 'pyarrow', 'timm'} & {*sys.modules}) or 0)"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

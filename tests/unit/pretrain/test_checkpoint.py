@@ -25,17 +25,17 @@ def train(state, steps):
 def test_training_goes_on_bit_equal_from_a_checkpoint(tmp_path):
     settings = make_settings(model__encoder__drop_path=0.1)
     straight = make_state(settings)
-    expected = train(straight, 4)
+    expected = train(straight, 3)
 
     first = make_state(settings)
     losses = train(first, 2)
     checkpoint.save(first, tmp_path / "c")
     second = make_state(settings.with_values(**{"run.seed": 1}))  # other weights, all of them replaced
     facts = checkpoint.load(second, tmp_path / "c")
-    losses += train(second, 2)
+    losses += train(second, 1)
 
     assert losses == expected
-    assert (second.step, second.rows_used, facts.config_hash) == (4, 16, settings.config_hash())
+    assert (second.step, second.rows_used, facts.config_hash) == (3, 12, settings.config_hash())
     for name in ("online", "target"):
         ours, theirs = getattr(second, name).state_dict(), getattr(straight, name).state_dict()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -55,7 +55,7 @@ def test_a_channels_last_run_resumes_bit_equal_with_fused_adamw(tmp_path):
     """Moments come back in the memory layout of their parameters, which the fused kernel relies on."""
     settings = make_settings(train__channels_last=True, optim__blr=1.0)
     straight = fused(make_state(settings))
-    expected = train(straight, 4)
+    expected = train(straight, 3)
 
     first = fused(make_state(settings))
     losses = train(first, 2)
@@ -63,7 +63,7 @@ def test_a_channels_last_run_resumes_bit_equal_with_fused_adamw(tmp_path):
     second = fused(make_state(settings))
     checkpoint.load(second, tmp_path / "c")
     strides = [(p.stride(), second.optimizer.state[p]["exp_avg"].stride()) for p in second.online.parameters()]
-    losses += train(second, 2)
+    losses += train(second, 1)
 
     assert all(ours == theirs for theirs, ours in strides)
     assert any(p.dim() == 4 and not p.is_contiguous() for p in second.online.parameters())

@@ -70,6 +70,7 @@ def test_a_store_that_fails_is_not_taken_for_a_missing_checkpoint(stored, tmp_pa
     assert not (tmp_path / "out").exists(), "an export that fails leaves nothing"
 
 
+@pytest.mark.integration
 def test_no_file_of_the_export_needs_another_that_needs_it():
     code = "import sys, videomac.pretrain.export_formats; assert 'videomac.pretrain.export' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 
+from tests.unit.nn.networks.skeletons import without_values
 from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac import config
 from videomac.errors import ExportError
@@ -101,21 +102,27 @@ def test_the_description_is_what_timm_writes(local, tmp_path):
 
 @pytest.mark.parametrize("name", SIZES)
 def test_timm_describes_every_network_that_we_train(name):
-    with torch.device("meta"):
+    with without_values():
         model = timm.create_model(name, num_classes=10)
     described = timm.models.get_pretrained_cfg(name)
     assert model.get_submodule(described.first_conv).in_channels == 3
     assert model.get_submodule(described.classifier).out_features == 10
 
 
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    """A checkpoint of a network that timm does not have."""
+    folder = tmp_path_factory.mktemp("paper") / "c"
+    checkpoint.save(make_state(make_settings(model__encoder={"name": "resnet18", "variant": "paper"})), folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("form", "message"), [("huggingface", "timm does not have this"), ("onnx", "only variant standard")]
 )
-def test_a_paper_network_has_no_other_form(tmp_path, form, message):
-    settings = make_settings(model__encoder={"name": "resnet18", "variant": "paper"})
-    checkpoint.save(make_state(settings), tmp_path / "c")
+def test_a_paper_network_has_no_other_form(paper, tmp_path, form, message):
     with pytest.raises(ExportError, match=message):
-        export(config.Export(checkpoint=str(tmp_path / "c"), out=str(tmp_path / "out"), format=form))
+        export(config.Export(checkpoint=str(paper), out=str(tmp_path / "out"), format=form))
 
 
 @pytest.mark.slow
@@ -131,7 +138,7 @@ def test_onnx_holds_the_same_stages_for_any_batch(saved, tmp_path, trained):
         torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["huggingface", "onnx"])
+@pytest.mark.parametrize("form", ["huggingface", pytest.param("onnx", marks=pytest.mark.integration)])
 def test_other_forms_reach_a_store_too(saved, memory_store, form):
     upload_folder(saved, "memory://bucket/checkpoint")
     export(config.Export(checkpoint="memory://bucket/checkpoint", out="memory://bucket/out", format=form))

@@ -10,9 +10,9 @@ import torch
 
 from tests.unit.pretrain.conftest import make_settings
 from videomac.errors import CheckpointError
-from videomac.pretrain.export import export_checkpoint
 from videomac.pretrain.init import load_initial_weights
 from videomac.pretrain.model import build_model
+from videomac.storage.copies import upload_folder
 
 
 def fresh():
@@ -69,8 +69,8 @@ def test_a_missing_file_says_what_is_expected():
 @pytest.mark.parametrize(
     "source", ["run", "run/export", "run/export/model.safetensors", "run/checkpoints/step_0000000"]
 )
-def test_training_starts_from_weights_on_a_store(stored, trained, source):
-    export_checkpoint("memory://bucket/run", "memory://bucket/run/export")
+def test_training_starts_from_weights_on_a_store(stored, exported, trained, source):
+    upload_folder(exported[0], "memory://bucket/run/export")
     model = fresh()
     load_initial_weights(model, f"memory://bucket/{source}")
     assert same_encoder(model, trained)

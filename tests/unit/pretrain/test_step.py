@@ -161,11 +161,11 @@ def test_a_skipped_step_leaves_running_statistics_alone():
 )  # fmt: skip
 def test_every_parameter_has_a_gradient_in_every_step(encoder):
     """DistributedDataParallel waits for each of them."""
-    gradients, _ = gradients_after(make_state(make_settings(model__encoder=encoder)), [make_batch(range(4))])
+    state = make_state(make_settings(model__encoder=encoder))
 
-    assert set(gradients) == {
-        name for name, _ in make_state(make_settings(model__encoder=encoder)).online.named_parameters()
-    }
+    gradients, _ = gradients_after(state, [make_batch(range(4))])
+
+    assert set(gradients) == {name for name, _ in state.online.named_parameters()}
 
 
 def test_channels_last_changes_nothing_but_the_layout():

@@ -14,6 +14,6 @@ def data(root, **keys):
     return config.LabelledData(root=str(root), **keys)
 
 
-def score(task, section, name, preset=None):
+def score(task, section, name, preset=None, **departures):
     clip = tasks.read_clip(task, section, name)
-    return tasks.score_clip(clip, load_extractor(RAW, 1), presets.resolve(preset, task, {}), task)
+    return tasks.score_clip(clip, load_extractor(RAW, 1), presets.resolve(preset, task, departures), task)

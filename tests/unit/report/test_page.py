@@ -75,6 +75,7 @@ def test_a_chart_has_both_schemes_and_touches_nothing_global() -> None:
     assert matplotlib.rcParams.copy() == before
 
 
+@pytest.mark.integration
 def test_pyplot_is_never_imported_and_matplotlib_only_for_a_chart() -> None:
     code = (
         "import sys; from videomac.report import figures, page; assert 'matplotlib' not in sys.modules;"

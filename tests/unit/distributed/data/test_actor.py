@@ -7,6 +7,7 @@ import pytest
 from videomac.distributed.data.actor import ahead
 
 
+@pytest.mark.integration
 def test_decode_actors_need_no_torch():
     code = "import sys, videomac.distributed.data.actor as d; sys.exit('torch' in sys.modules or not d.DecodeActor)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -36,16 +36,21 @@ def settings(tmp_path):
     return make_settings(run__storage=str(tmp_path))
 
 
-@pytest.fixture
-def kept(settings, tmp_path):
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
     """Checkpoints of steps 1 and 2; the second remembers a clip that crashes the decoder."""
-    state, found = make_state(settings), []
+    folder, state = tmp_path_factory.mktemp("saved"), make_state(make_settings())
     for step in (1, 2):
         train_step(state, iter([make_batch(range(4 * step - 4, 4 * step))]))
         facts = FACTS.model_copy(update={"verdicts": {"crash0": 6}}) if step == 2 else FACTS
-        checkpoint.save(state, tmp_path / f"step_000000{step}", facts)
-        found.append(Kept(tmp_path / f"step_000000{step}"))
-    return found
+        checkpoint.save(state, folder / f"step_000000{step}", facts)
+    return folder
+
+
+@pytest.fixture
+def kept(saved, tmp_path):
+    """Copies of these checkpoints, as Ray Train lists them."""
+    return [Kept(shutil.copytree(saved / name, tmp_path / name)) for name in ("step_0000001", "step_0000002")]
 
 
 def load(settings, kept, facts=FACTS):

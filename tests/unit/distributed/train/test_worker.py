@@ -26,6 +26,8 @@ from videomac.pretrain.step import train_step
 from videomac.records.checkpoint import DataFacts
 from videomac.storage.run_folder import RunFolder
 
+pytestmark = pytest.mark.integration  # Ray Train, though in this process
+
 FACTS = DataFacts(manifest_sha256="abc", decoder="pyav")
 
 
