@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,11 +79,17 @@ def read_plan(data: Data, seed: int, split: str = "train") -> Plan:
         StorageError: manifest, index or shards cannot be read; denied or missing ones are reported at once.
         DataError: the split has no sample.
     """
-    return read_plans(data, seed, split)[0]
+    return read_plans(data, seed, {split: ""})[0]
 
 
-def read_plans(data: Data, seed: int, *splits: str) -> list[Plan]:
-    """Return the plans of several splits after one scan of the index; see `read_plan`."""
+def read_plans(data: Data, seed: int, splits: Mapping[str, str]) -> list[Plan]:
+    """Return the plans of several splits after one scan of the index; see `read_plan`.
+
+    Args:
+        data: where the index is, and how pairs are drawn.
+        seed: of the run.
+        splits: by name, each with what to do if it is empty.
+    """
     storage, name = _storage_of(data)
     manifest = read_manifest(storage, name, first=True)
     index = Index(storage, manifest)
@@ -91,10 +97,11 @@ def read_plans(data: Data, seed: int, *splits: str) -> list[Plan]:
         storage.read(manifest.shards[0].name, 0, 1, first=True)
     identity = IndexIdentity(manifest.index.sha256, int(index.shard_starts[-1]))
     plans = []
-    for split, slots in zip(splits, _slots_per_shard(index, data, splits), strict=True):
+    for (split, advice), slots in zip(splits.items(), _slots_per_shard(index, data, list(splits)), strict=True):
         if not slots.sum():
-            counts = ", ".join(f"{name}: {count}" for name, count in manifest.samples.items())
-            raise DataError(f"{data.manifest}: no sample in split {split!r} (samples by split: {counts or 'none'})")
+            counts = ", ".join(f"{name}: {count}" for name, count in manifest.samples.items()) or "none"
+            found = f"{data.manifest}: no sample in split {split!r} (samples by split: {counts})"
+            raise DataError(f"{found}: {advice}" if advice else found)
         plans.append(Plan(data, seed, split, slots // data.pairs_per_open, manifest.digest, identity))
     return plans
 

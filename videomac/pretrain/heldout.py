@@ -8,23 +8,42 @@ import torch.distributed as dist
 from videomac.config import Pretrain
 from videomac.data.batch import Batch
 from videomac.data.in_process import iterate
-from videomac.data.plan import read_plan
+from videomac.data.plan import Plan, read_plans
 from videomac.data.recipe import recipe_of
-from videomac.errors import DataError
 from videomac.pretrain.losses import pair_errors
 from videomac.pretrain.model import normalise_frames
 from videomac.pretrain.step import TrainState
+
+NO_CLIPS = "log.held_out_every_steps needs clips in the split val; build shards with val_share > 0, or set it to 0"
+"""What to do when no clip is held out."""
+
+
+def read_training_plans(settings: Pretrain) -> tuple[Plan, Plan | None]:
+    """Return the plan of the training, and that of the held-out clips if they are asked for.
+
+    The driver does this for all workers: the index is scanned once, not by every rank at its first held-out loss.
+
+    Raises:
+        StorageError: manifest, index or shards cannot be read.
+        DataError: there is no clip to train on, or none to score.
+    """
+    wanted = {"train": "", "val": NO_CLIPS} if settings.log.held_out_every_steps else {"train": ""}
+    plan, *held_out = read_plans(settings.data, settings.run.seed, wanted)
+    return plan, held_out[0] if held_out else None
 
 
 class HeldOut:
     """Scores `log.held_out_pairs` rows, which the workers share.
 
-    Raises:
-        DataError: no clip is in the validation split.
+    Args:
+        settings: of the run.
+        plan: of the held-out clips; None where they are not asked for.
+        rank: of this worker.
+        world: number of workers.
     """
 
-    def __init__(self, settings: Pretrain, rank: int, world: int) -> None:
-        self._settings, self._rank, self._world = settings, rank, world
+    def __init__(self, settings: Pretrain, plan: Plan | None, rank: int, world: int) -> None:
+        self._settings, self._plan, self._rank, self._world = settings, plan, rank, world
         self._batches: list[Batch] | None = None
 
     def losses(self, state: TrainState) -> dict[str, float]:
@@ -49,16 +68,10 @@ class HeldOut:
         per_open = settings.data.pairs_per_open
         openings = -(-settings.log.held_out_pairs // per_open)
         begin, end = (openings * share // self._world * per_open for share in (self._rank, self._rank + 1))
-        try:
-            plan = read_plan(settings.data, settings.run.seed, split="val")
-        except DataError as error:
-            raise DataError(
-                f"{error}: log.held_out_every_steps needs clips in the split val; build shards with val_share > 0, "
-                "or set it to 0"
-            ) from error
+        assert self._plan is not None  # the driver has read it, if anybody asks for these losses
         rows = min(settings.train.micro_batch, max(end - begin, 1))
         recipe = recipe_of(settings.data, settings.model, settings.run.seed)
-        return list(iterate(plan, recipe, begin, end, rows, isolated=True))
+        return list(iterate(self._plan, recipe, begin, end, rows, isolated=True))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.data.material import write_shards, write_video
 from tests.unit.pretrain.conftest import make_settings, make_state
 from videomac.errors import DataError
-from videomac.pretrain.heldout import HeldOut
+from videomac.pretrain.heldout import HeldOut, read_training_plans
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def manifest(tmp_path_factory):
 
 def held_out(manifest, rank=0, world=1) -> HeldOut:
     settings = make_settings(data__manifest=manifest, log__held_out_pairs=8, log__held_out_every_steps=1)
-    return HeldOut(settings, rank, world)
+    return HeldOut(settings, read_training_plans(settings)[1], rank, world)
 
 
 def test_rows_come_from_held_out_clips_and_are_the_same_for_any_number_of_workers(manifest):
@@ -46,4 +46,4 @@ def test_shards_without_held_out_clips_are_an_error_that_says_what_to_do(manifes
     alone = write_shards(tmp_path / "shards", [write_video(tmp_path / "a.mp4", 24)])
 
     with pytest.raises(DataError, match=r"log\.held_out_every_steps needs clips in the split val"):
-        held_out(alone).losses(make_state(make_settings()))
+        held_out(alone)

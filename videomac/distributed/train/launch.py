@@ -10,7 +10,6 @@ import ray.train
 
 from videomac.config import Pretrain, check_inputs
 from videomac.data.open_clip import decoder_version
-from videomac.data.plan import Plan, read_plan
 from videomac.distributed.cluster import connected
 from videomac.distributed.train import checkpoint_list, failures, screen, starting
 from videomac.distributed.train.board import BoardClient
@@ -20,6 +19,7 @@ from videomac.distributed.train.trainer import Ending, build_trainer
 from videomac.distributed.train.worker import WorkerTask
 from videomac.errors import ClusterError, TrainingError
 from videomac.evaluation.labelled_data import UNREAD_BY_PROBES, check_all_read, check_labelled_data
+from videomac.pretrain.heldout import read_training_plans
 from videomac.pretrain.resume import refuse_other_config
 from videomac.pretrain.setup import derive_extent, describe_extent
 from videomac.pretrain.writers import check_installed
@@ -64,7 +64,7 @@ def pretrain(settings: Pretrain) -> RunResult:
     if settings.probe is not None:
         check_all_read(settings.probe.evaluate, UNREAD_BY_PROBES, "probe.evaluate")
         check_labelled_data(settings.probe.evaluate, "probe.evaluate")
-    plan = read_plan(settings.data, settings.run.seed)
+    plan, held_out = read_training_plans(settings)
     facts = DataFacts(manifest_sha256=plan.digest, decoder=decoder_version(settings.data.decoder))
     ending = Ending()
     lost = ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped")
@@ -75,14 +75,15 @@ def pretrain(settings: Pretrain) -> RunResult:
             _print(repaired)
         _print(describe_extent(settings, derive_extent(settings, plan.rows_per_epoch, settings.workers.count)))
         _warn_of_shortage(settings)
-        result = _fit(_with_absolute_storage(settings, folder), folder, plan, facts, ending)
+        board = BoardClient()
+        task = WorkerTask(_with_absolute_storage(settings, folder), plan, board, facts, os.getcwd(), held_out)
+        result = _fit(task, folder, board, ending)
         log_rest(settings, folder)
     return _conclude(folder, result)
 
 
-def _fit(settings: Pretrain, folder: RunFolder, plan: Plan, facts: DataFacts, ending: Ending) -> ray.train.Result:
-    board = BoardClient()
-    task = WorkerTask(settings, plan, board, facts, os.getcwd())
+def _fit(task: WorkerTask, folder: RunFolder, board: BoardClient, ending: Ending) -> ray.train.Result:
+    settings = task.settings
     trainer = build_trainer(settings, folder.url, task, ending)
     watched = starting.limited(
         board,

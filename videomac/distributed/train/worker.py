@@ -47,6 +47,8 @@ class WorkerTask:
     facts: DataFacts
     cwd: str
     """The driver's working folder."""
+    held_out: Plan | None = None
+    """Of the clips for `log.held_out_every_steps`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +92,7 @@ def train(task: WorkerTask, settings: Pretrain, agreement: Agreement, records: R
     ledger = open_ledger(records, agreement, state)
     if state.finished:
         return
-    held_out = HeldOut(settings, agreement.rank, agreement.world)
+    held_out = HeldOut(settings, task.held_out, agreement.rank, agreement.world)
     records.show({"stage": "pretrain: waiting for the first batch"})
     with (
         contextlib.closing(ledger),
