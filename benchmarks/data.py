@@ -10,6 +10,7 @@ synthetic index of 50 million samples (400,000 with --quick).
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,7 @@ import torch.utils.data
 import webdataset
 from rich.console import Console
 from rich.table import Table
+from rows import Row, finish
 from synthetic import plan_probe, synthetic_index
 
 from shards.build import build_shards
@@ -41,7 +44,6 @@ from videomac.data.recipe import Recipe, recipe_of
 from videomac.data.spans import micro_steps
 from videomac.distributed.data.decoding import Decoding
 from videomac.distributed.data.stream import BatchStream
-from videomac.facts.provenance import provenance
 from videomac.facts.shipped import SAMPLES
 from videomac.records.shards import IndexRow, Sample, ShardRecord
 from videomac.storage.storage import Storage
@@ -163,20 +165,31 @@ class Theirs:
         return measured_rate(self.stream, rows, READY["theirs"])
 
 
-def compare(manifest: str, rounds: int, rows: int) -> dict[str, Any]:
-    """Return the medians of paired rounds: each side runs while the other one's queues are full and it stands still."""
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Medians of paired rounds in pairs/s, and what our side's counters say."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    counters: Counter[str]
+    wait_s: float
+
+
+def compare(manifest: str, rounds: int, rows: int) -> Comparison:
+    """Measure in paired rounds: each side runs while the other one's queues are full and it stands still."""
     settings = settings_for(manifest)
     ours, theirs = Ours(settings, ROWS * 100_000), Theirs(settings)
     measured = [(ours.pairs_per_s(rows), theirs.pairs_per_s(rows)) for _ in range(rounds)]
     counters, wait_s = ours.stream.counters, ours.stream.wait_s
     ours.stream.close()
-    return {
-        "ours": statistics.median(a for a, _ in measured),
-        "theirs": statistics.median(b for _, b in measured),
-        "ratio": statistics.median(a / b for a, b in measured),
-        "counters": dict(counters),
-        "wait_s": wait_s,
-    }
+    return Comparison(
+        statistics.median(a for a, _ in measured),
+        statistics.median(b for _, b in measured),
+        statistics.median(a / b for a, b in measured),
+        counters,
+        wait_s,
+    )
 
 
 def parts(counters: dict[str, int]) -> list[tuple[str, float]]:
@@ -254,29 +267,23 @@ def border_pause(manifest: str) -> tuple[float, float]:
 # ---- the whole ------------------------------------------------------------------------------------------------------
 
 
-def row(case: str, ratio: float, against: str, at_least: float | None) -> dict[str, Any]:
-    """Return a line of the result; without `at_least` it is only reported."""
-    ok = at_least is None or ratio >= at_least
-    return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok}
-
-
-def measure(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
+def measure(folder: str, quick: bool, console: Console) -> list[Row]:
     """Measure all cases; print what is behind each number."""
     rounds, rows = (2, TURN * ROWS) if quick else (7, 2 * TURN * ROWS)
     encoded = build(f"{folder}/encoded", reencode=True)
     result = compare(encoded, rounds, rows)
-    console.print(f"pairs/s: ours {result['ours']:.1f}, DataLoader + webdataset {result['theirs']:.1f}")
+    console.print(f"pairs/s: ours {result.ours:.1f}, DataLoader + webdataset {result.theirs:.1f}")
     table = Table("ms per pair", "sum over processes")
-    for name, ms in parts(result["counters"]):
+    for name, ms in parts(result.counters):
         table.add_row(name, f"{ms:.2f}")
-    table.add_row("wait in next(batch)", f"{1000 * result['wait_s'] / result['counters']['rows']:.2f}")
+    table.add_row("wait in next(batch)", f"{1000 * result.wait_s / result.counters['rows']:.2f}")
     console.print(table)
-    found = [row("pairs/s, 2 decoding processes", result["ratio"], "DataLoader + webdataset", 1.0)]
+    found = [Row("pairs/s, 2 decoding processes", result.ratio, "DataLoader + webdataset", 1.0)]
     found += memory_and_plan(folder, quick, console)
     return found if quick else found + scaling(folder, encoded, rows, console)
 
 
-def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict[str, Any]]:
+def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[Row]:
     """Measure other shards, more shards, and the borders of windows."""
     original, _ = throughput(build(f"{folder}/original", reencode=False), rows)
     speed, memory = throughput(encoded, rows, TURNS)
@@ -286,14 +293,14 @@ def scaling(folder: str, encoded: str, rows: int, console: Console) -> list[dict
     inside, border = border_pause(encoded)
     console.print(f"longest wait: {inside:.2f} s inside a window, {border:.2f} s at a border")
     return [
-        row("pairs/s, re-encoded shards", speed / original, "bytes as they came", None),
-        row("pairs/s, ten times the shards", tenfold / speed, "once the shards", None),
-        row("an actor's memory, ten times the shards", memory / more_memory, "once the shards", 0.9),
-        row("wait at a window's border", (inside + NO_PAUSE_S) / (border + NO_PAUSE_S), "inside a window", 0.5),
+        Row("pairs/s, re-encoded shards", speed / original, "bytes as they came", None),
+        Row("pairs/s, ten times the shards", tenfold / speed, "once the shards", None),
+        Row("an actor's memory, ten times the shards", memory / more_memory, "once the shards", 0.9),
+        Row("wait at a window's border", (inside + NO_PAUSE_S) / (border + NO_PAUSE_S), "inside a window", 0.5),
     ]
 
 
-def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str, Any]]:
+def memory_and_plan(folder: str, quick: bool, console: Console) -> list[Row]:
     """Measure the plan over a synthetic index, as shares of what it may cost."""
     samples = 400_000 if quick else 50_000_000
     os.makedirs(f"{folder}/synthetic")
@@ -303,7 +310,7 @@ def memory_and_plan(folder: str, quick: bool, console: Console) -> list[dict[str
     for name, limit in limits.items():
         table.add_row(name, f"{probe[name]:.3g}", f"{limit:g}")
     console.print(table)
-    return [row(f"plan, {name}", limit / probe[name], f"limit {limit:g}", 1.0) for name, limit in limits.items()]
+    return [Row(f"plan, {name}", limit / probe[name], f"limit {limit:g}", 1.0) for name, limit in limits.items()]
 
 
 def main() -> int:
@@ -321,9 +328,7 @@ def main() -> int:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-    origin = provenance()
-    print(json.dumps({"benchmark": "data", "machine": origin["machine"], "commit": origin["commit"], "rows": rows}))
-    return 0
+    return finish("data", rows)
 
 
 if __name__ == "__main__":

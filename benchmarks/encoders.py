@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import os
 import sys
 import time
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from rows import Row, finish
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -32,7 +32,6 @@ from videomac import config
 from videomac.errors import ConfigError
 from videomac.facts.grid import visible_count
 from videomac.facts.heap import FREED_MEMORY_STAYS
-from videomac.facts.provenance import provenance
 from videomac.nn.grn import GlobalResponseNorm
 from videomac.nn.masking import all_cells
 from videomac.nn.networks.encoder import Encoder
@@ -159,33 +158,24 @@ def warmed(step: EncoderStep) -> EncoderStep:
     return step
 
 
-def row(case: str, ratio: float, against: str, at_least: float | None, **facts: Any) -> dict[str, Any]:
-    """Print a result and return it as the last line lists it."""
-    ok = at_least is None or ratio >= at_least
-    wanted = "" if at_least is None else f"  at least {at_least:g}{'' if ok else '  MISSED'}"
-    shown = "  ".join(f"{key} {value}" for key, value in facts.items())
-    print(f"{case:46} {ratio:6.2f} x {against:14}{wanted}  {shown}", flush=True)
-    return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok} | facts
-
-
-def encoder_rows(name: str, mask_ratio: float, backends: list[str], budget_s: float) -> list[dict[str, Any]]:
+def encoder_rows(name: str, mask_ratio: float, backends: list[str], budget_s: float) -> list[Row]:
     """Measure packed against each other backend in fp32, and what autograd keeps."""
     steps = {backend: warmed(EncoderStep(name, mask_ratio, backend)) for backend in ["packed", *backends]}
     took = least_seconds(dict(steps), budget_s)
     arithmetic = round(CELLS / visible_count(CELLS, mask_ratio), 2)
     case = f"{name}, mask {mask_ratio:g}, fp32"
     rows = [
-        row(case, took[other] / took["packed"], other, AT_LEAST.get((name, mask_ratio, other)), arithmetic=arithmetic,
-            packed_s=round(took["packed"], 3), other_s=round(took[other], 3))
+        Row(case, took[other] / took["packed"], other, AT_LEAST.get((name, mask_ratio, other)),
+            {"arithmetic": arithmetic, "packed_s": round(took["packed"], 3), "other_s": round(took[other], 3)})
         for other in backends
     ]  # fmt: skip
     if "masked" in backends and mask_ratio == 0.75:
         share = steps["packed"].saved_bytes() / steps["masked"].saved_bytes()
-        rows.append(row(f"{case}, saved bytes", 1 / share, "masked", 1 / MEMORY_AT_MOST, share=round(share, 3)))
+        rows.append(Row(f"{case}, saved bytes", 1 / share, "masked", 1 / MEMORY_AT_MOST, {"share": round(share, 3)}))
     return rows
 
 
-def bf16_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, Any]]:
+def bf16_rows(name: str, mask_ratio: float, budget_s: float) -> list[Row]:
     """Measure bf16 autocast against fp32, and the share of one image's matrix products that really run in bf16.
 
     Timed where the CPU has units for bf16; elsewhere it takes many times longer and says nothing.
@@ -194,11 +184,11 @@ def bf16_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, A
         EncoderStep(name, mask_ratio, "packed", bf16=True, batch=1)()
     share = counted.flops[torch.bfloat16] / sum(counted.flops.values())
     case = f"{name}, mask {mask_ratio:g}, bf16"
-    rows = [row(f"{case}, share of matmul", share, "all", BF16_SHARE)]
+    rows = [Row(f"{case}, share of matmul", share, "all", BF16_SHARE)]
     if CPU_MULTIPLIES_BF16:
         steps = {kind: warmed(EncoderStep(name, mask_ratio, "packed", kind == "bf16")) for kind in ("fp32", "bf16")}
         took = least_seconds(dict(steps), budget_s)
-        rows.append(row(case, took["fp32"] / took["bf16"], "packed fp32", 1.0, packed_s=round(took["bf16"], 3)))
+        rows.append(Row(case, took["fp32"] / took["bf16"], "packed fp32", 1.0, {"packed_s": round(took["bf16"], 3)}))
     return rows
 
 
@@ -240,7 +230,7 @@ def whole_arithmetic(name: str, mask_ratio: float) -> float:
     return (encoder + decoder) / (encoder * visible_count(CELLS, mask_ratio) / CELLS + decoder)
 
 
-def whole_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, Any]]:
+def whole_rows(name: str, mask_ratio: float, budget_s: float) -> list[Row]:
     """Measure the whole step, packed against masked: only reported, without a limit."""
     steps = {backend: whole_step(name, mask_ratio, backend) for backend in ("packed", "masked")}
     for step in steps.values():
@@ -248,8 +238,8 @@ def whole_rows(name: str, mask_ratio: float, budget_s: float) -> list[dict[str, 
     took = least_seconds(steps, budget_s)
     arithmetic = round(whole_arithmetic(name, mask_ratio), 2)
     case = f"{name}, mask {mask_ratio:g}, whole step"
-    return [row(case, took["masked"] / took["packed"], "masked", None, arithmetic=arithmetic,
-                packed_s=round(took["packed"], 3), other_s=round(took["masked"], 3))]  # fmt: skip
+    facts = {"arithmetic": arithmetic, "packed_s": round(took["packed"], 3), "other_s": round(took["masked"], 3)}
+    return [Row(case, took["masked"] / took["packed"], "masked", None, facts)]
 
 
 def others() -> list[str]:
@@ -262,7 +252,7 @@ def others() -> list[str]:
     return ["masked", "minkowski"]
 
 
-def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
+def quick_rows(backends: list[str]) -> list[Row]:
     """Measure the cases that have limits."""
     rows = encoder_rows("convnextv2_tiny", 0.75, backends, budget_s=23)
     rows += encoder_rows("convnextv2_tiny", 0.9, backends, budget_s=8)
@@ -270,7 +260,7 @@ def quick_rows(backends: list[str]) -> list[dict[str, Any]]:
     return rows + bf16_rows("convnextv2_tiny", 0.75, budget_s=3)
 
 
-def all_rows(backends: list[str]) -> list[dict[str, Any]]:
+def all_rows(backends: list[str]) -> list[Row]:
     """Measure every network at every mask ratio: encoder in fp32 and bf16, whole step."""
     rows = []
     for name in NETWORKS:
@@ -289,9 +279,7 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | FREED_MEMORY_STAYS)
     print(f"{torch.get_num_threads()} threads, batch {BATCH}, {SIZE} px", flush=True)
     rows = (quick_rows if quick else all_rows)(others())
-    origin = provenance()
-    print(json.dumps({"benchmark": "encoders", "machine": origin["machine"], "commit": origin["commit"], "rows": rows}))
-    return 0 if all(line["ok"] for line in rows) else 1
+    return finish("encoders", rows)
 
 
 if __name__ == "__main__":

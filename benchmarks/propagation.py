@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import multiprocessing
 import resource
 import sys
@@ -29,18 +28,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from rows import Row, finish
 from torch import Tensor
 
 from tests.reference import propagation as published
 from videomac import config
 from videomac.facts.presets import PRESETS
-from videomac.facts.provenance import provenance
 from videomac.facts.shipped import expand
 from videomac.propagation import labels, metrics, tasks
 from videomac.propagation.clips import MaskClip
 from videomac.propagation.extractors import extract
-from videomac.propagation.frames import read_ids
 from videomac.propagation.load import load_extractor
+from videomac.propagation.masks import read_ids
 from videomac.propagation.propagate import propagate
 
 AT_LEAST = 5.0
@@ -59,13 +58,7 @@ def main() -> int:
     rows += [_exact(name) for name in ("crw", "dino")]
     if not options.quick:
         rows += [*(_same_scores(name) for name in ("crw", "dino")), _memory()]
-    for row in rows:
-        print("  ".join(f"{key} {value}" for key, value in row.items()))
-    origin = provenance()
-    print(
-        json.dumps({"benchmark": "propagation", "machine": origin["machine"], "commit": origin["commit"], "rows": rows})
-    )
-    return 0 if all(row["ok"] for row in rows) else 1
+    return finish("propagation", rows)
 
 
 def features_like_a_video(frames: int, channels: int, grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
@@ -84,7 +77,7 @@ def _labels(grid: tuple[int, int], dtype: torch.dtype) -> Tensor:
     return F.one_hot(ids, 3).permute(2, 0, 1).to(dtype)
 
 
-def _timed(name: str, network: str, channels: int) -> dict[str, Any]:
+def _timed(name: str, network: str, channels: int) -> Row:
     """Time the last frame of a clip whose context is full; both get the same features and labels."""
     preset = PRESETS[name]
     frames = preset.context + 2
@@ -93,18 +86,15 @@ def _timed(name: str, network: str, channels: int) -> dict[str, Any]:
     context = [first, *list(soft[:-1])]
     expected, theirs_s = _published_last_frame(name, features, context)
     same = (soft[-1].argmax(0) == expected.argmax(0)).float().mean().item()
-    ratio = theirs_s / ours_s
-    return {
-        "case": f"{name}, 480p, stride 8, {network}",
-        "ratio": round(ratio, 2),
-        "against": "transcription with the published chunking",
-        "at_least": AT_LEAST,
-        "ours_s": round(ours_s, 3),
-        "theirs_s": round(theirs_s, 3),
-        "same_pixels": round(same, 6),
-        "threads": torch.get_num_threads(),
-        "ok": ratio >= AT_LEAST and same >= 0.9999,
-    }
+    facts = {"ours_s": round(ours_s, 3), "theirs_s": round(theirs_s, 3), "same_pixels": round(same, 6)}
+    return Row(
+        f"{name}, 480p, stride 8, {network}",
+        theirs_s / ours_s,
+        "transcription with the published chunking",
+        AT_LEAST,
+        facts | {"threads": torch.get_num_threads()},
+        right=same >= 0.9999,
+    )
 
 
 def _last_frame(run: Callable[[], Any]) -> tuple[list[Tensor], float]:
@@ -124,58 +114,56 @@ def _published_last_frame(name: str, features: Tensor, labels: list[Tensor]) -> 
     return soft, time.perf_counter() - begin
 
 
-def _exact(name: str) -> dict[str, Any]:
+def _exact(name: str) -> Row:
     grid, settings = (16, 30), {"crw": {"n": 6, "radius": 7, "k": 10}, "dino": {"n": 4, "radius": 6, "k": 5}}[name]
     features, first = features_like_a_video(10, 32, grid, torch.float64), _labels(grid, torch.float64)
     preset = dataclasses.replace(PRESETS[name], context=settings["n"], radius=settings["radius"], topk=settings["k"])
     got = torch.stack(list(propagate(features, first, preset)))
     expected = torch.stack(getattr(published, name)(features, first, **settings))
     different = int((got.argmax(1) != expected.argmax(1)).sum())
-    return {
-        "case": f"{name}, float64, label maps",
-        "ratio": 1.0 - different / got[:, 0].numel(),
-        "against": "transcription",
-        "at_least": 1.0,
-        "largest_difference": float((got - expected).abs().max()),
-        "ok": different == 0,
-    }
+    return Row(
+        f"{name}, float64, label maps",
+        1.0 - different / got[:, 0].numel(),
+        "transcription",
+        1.0,
+        {"largest_difference": float((got - expected).abs().max())},
+    )
 
 
-def _same_scores(name: str) -> dict[str, Any]:
+def _same_scores(name: str) -> Row:
     """Compare pixels and J&F of both in float32, on a network's features of the shipped `dog` at 240p."""
     clip = tasks.read_clip("davis", config.LabelledData(root="samples://davis", resolution="240p"), "dog")
     assert isinstance(clip, MaskClip)
     extractor = load_extractor(config.Candidate(label="x", source="random", model="convnextv2_atto"), stage=1)
-    preset, truth = PRESETS[name], [read_ids(clip.masks[t]) for t in range(SCORED_FRAMES)]
+    preset, truth = PRESETS[name], [read_ids(clip.masks[t], are_classes=False) for t in range(SCORED_FRAMES)]
     size = truth[0].shape
     found = torch.stack(list(itertools.islice(extract(extractor, clip.frames.read()), SCORED_FRAMES)))
     first = labels.down(truth[0], 2, extractor.grid(size), preset).float()
     ways = [list(propagate(found, first, preset)), getattr(published, name)(found, first)]
     maps = [np.stack([labels.up(soft, size, size, extractor.stride, preset) for soft in way]) for way in ways]
-    ours, theirs = (metrics.davis_clip(np.stack(truth[1:-1]), ids[:-1], 1) for ids in maps)
+    ours, theirs = (metrics.davis_clip(np.stack(truth[1:-1]), ids[:-1], [1]) for ids in maps)
     apart = abs(float(np.mean([ours[m].mean() - theirs[m].mean() for m in "JF"])))
     same = float((maps[0] == maps[1]).mean())
-    return {
-        "case": f"{name}, float32, dog at 240p: share of equal pixels",
-        "ratio": round(same, 6),
-        "against": "transcription",
-        "at_least": 0.9999,
-        "j_and_f_apart": apart,
-        "ok": same >= 0.9999 and apart <= 1e-4,
-    }
+    return Row(
+        f"{name}, float32, dog at 240p: share of equal pixels",
+        same,
+        "transcription",
+        0.9999,
+        {"j_and_f_apart": apart},
+        right=apart <= 1e-4,
+    )
 
 
-def _memory() -> dict[str, Any]:
+def _memory() -> Row:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
         peak_gb = alone.submit(_peak_gb).result()
-    return {
-        "case": "crw, 480p, stride 4, convnextv2_tiny, a clip from files to scores: peak GB of its process",
-        "ratio": round(6 / peak_gb, 2),
-        "against": "6 GB",
-        "at_least": 1.0,
-        "peak_gb": round(peak_gb, 2),
-        "ok": peak_gb < 6,
-    }
+    return Row(
+        "crw, 480p, stride 4, convnextv2_tiny, a clip from files to scores: peak GB of its process",
+        6 / peak_gb,
+        "6 GB",
+        1.0,
+        {"peak_gb": round(peak_gb, 2)},
+    )
 
 
 def _peak_gb() -> float:

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from rows import Row, finish
 
 from tests.reference import propagation as published
-from videomac.facts.provenance import provenance
 from videomac.propagation import metrics
 from videomac.propagation.boundaries import boundary_f
+from videomac.propagation.masks import VOID
 
 ROOT = Path(__file__).resolve().parent.parent
 AT_LEAST = 5.0
@@ -42,20 +43,15 @@ def main() -> int:
     ours, ours_s = _score(objects, metrics.jaccard, boundary_f)
     theirs, theirs_s = _score(objects, published.iou, lambda truth, found: published.f_measure(found, truth))
     apart = max(abs(scores[key] - expected[key]) for scores in (ours, theirs) for key in scores)
-    row: dict[str, Any] = {
-        "case": "J and F, 480p, 4 objects",
-        "ratio": round(theirs_s / ours_s, 2),
-        "against": f"transcription of the toolkit ({'OpenCV' if published.cv2 else 'SciPy'} dilation)",
-        "at_least": AT_LEAST,
-        "ours_s": round(ours_s, 3),
-        "theirs_s": round(theirs_s, 3),
-        "largest_difference_to_official": apart,
-        "ok": theirs_s / ours_s >= AT_LEAST and apart <= 1e-6,
-    }
-    print("  ".join(f"{key} {value}" for key, value in row.items()))
-    origin = provenance()
-    print(json.dumps({"benchmark": "scoring", "machine": origin["machine"], "commit": origin["commit"], "rows": [row]}))
-    return 0 if row["ok"] else 1
+    row = Row(
+        "J and F, 480p, 4 objects",
+        theirs_s / ours_s,
+        f"transcription of the toolkit ({'OpenCV' if published.cv2 else 'SciPy'} dilation)",
+        AT_LEAST,
+        {"ours_s": round(ours_s, 3), "theirs_s": round(theirs_s, 3), "largest_difference_to_official": apart},
+        right=apart <= 1e-6,
+    )
+    return finish("scoring", [row])
 
 
 def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -64,7 +60,7 @@ def _pairs(name: str) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     truth = np.stack([np.array(Image.open(file)) for file in files])
     found = np.zeros_like(truth)
     found[:, 3:, 2:] = truth[:, :-3, :-2]
-    objects = range(1, int(truth[0][truth[0] != metrics.VOID].max()) + 1)
+    objects = range(1, int(truth[0][truth[0] != VOID].max()) + 1)
     return {f"{name}_{o}": [(a == o, b == o) for a, b in zip(truth[1:-1], found[1:-1], strict=True)] for o in objects}
 
 

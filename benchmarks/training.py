@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import collections
 import itertools
-import json
 import logging
 import os
 import shutil
@@ -29,8 +28,7 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import TorchConfig, TorchTrainer
-from rich.console import Console
-from rich.table import Table
+from rows import Row, finish
 from torch.utils.flop_counter import FlopCounterMode
 
 from videomac import config
@@ -38,7 +36,6 @@ from videomac.data.batch import Batch
 from videomac.distributed.train import worker
 from videomac.distributed.train.board import BoardClient
 from videomac.facts.heap import FREED_MEMORY_STAYS
-from videomac.facts.provenance import provenance
 from videomac.facts.shipped import SAMPLES
 from videomac.pretrain import loop
 from videomac.pretrain.setup import build_state, derive_extent
@@ -186,7 +183,7 @@ def _seconds(call: Any) -> float:
     return time.perf_counter() - begin
 
 
-def compare_loops(quick: bool) -> list[dict[str, Any]]:
+def compare_loops(quick: bool) -> list[Row]:
     """One worker under Ray Train against no Ray, before and after it; then two workers with half the rows each."""
     settings = make_settings(9 if quick else 60, 6 if quick else 16)
     before = without_ray(settings)
@@ -195,21 +192,27 @@ def compare_loops(quick: bool) -> list[dict[str, Any]]:
     rate, peak = step_gflop(settings) / plain, matmul_gflops()
     against = f"matmul, {peak:.0f} GFLOP/s on one thread"
     return [
-        row(
-            "steps/s, Ray Train with 1 worker", plain / one, "the same loop without Ray", 0.97, f"{1 / one:.2f} steps/s"
+        Row(
+            "steps/s, Ray Train with 1 worker",
+            plain / one,
+            "the same loop without Ray",
+            0.97,
+            {"steps_per_s": round(1 / one, 2)},
         ),
-        row("arithmetic rate of a step", rate / peak, against, None, f"{rate:.1f} GFLOP/s"),
+        Row("arithmetic rate of a step", rate / peak, against, None, {"gflop_per_s": round(rate, 1)}),
         *([] if quick else [two_workers(settings, one)]),
     ]
 
 
-def two_workers(settings: config.Pretrain, one: float) -> dict[str, Any]:
+def two_workers(settings: config.Pretrain, one: float) -> Row:
     """Two workers with half the rows each against one, whose step takes `one` seconds."""
     rows = settings.train.batch_size // 2
     two = statistics.median(under_ray_train(settings.with_values(**{"train.micro_batch": rows}), 2))
     alone = settings.with_values(**{"train.batch_size": rows, "train.micro_batch": rows})
     half = statistics.median(without_ray(alone))
-    return row("steps/s, 2 workers", one / two, "1 worker, same effective batch", None, limits(one, two, half))
+    return Row(
+        "steps/s, 2 workers", one / two, "1 worker, same effective batch", None, {"note": limits(one, two, half)}
+    )
 
 
 def limits(one: float, two: float, half: float) -> str:
@@ -220,7 +223,7 @@ def limits(one: float, two: float, half: float) -> str:
     )
 
 
-def endurance(steps: int) -> list[dict[str, Any]]:
+def endurance(steps: int) -> list[Row]:
     """Step time and memory of a long run of small steps: the last tenth against the first after warming up."""
     from videomac.pretrain.metrics import memory_mb
 
@@ -237,12 +240,24 @@ def endurance(steps: int) -> list[dict[str, Any]]:
     grown = memory[-1] - memory[tenth]
     at_least = 0.9 if steps >= 2000 else None  # of fewer steps the tenths are too short to tell
     return [
-        row(f"step time, last tenth of {steps}", first / last, "the second tenth", at_least, f"{1000 * last:.1f} ms"),
-        row(f"memory after {steps} steps", memory[tenth] / memory[-1], "after a tenth", 0.97, f"{grown:+.1f} MiB"),
+        Row(
+            f"step time, last tenth of {steps}",
+            first / last,
+            "the second tenth",
+            at_least,
+            {"step_ms": round(1000 * last, 1)},
+        ),
+        Row(
+            f"memory after {steps} steps",
+            memory[tenth] / memory[-1],
+            "after a tenth",
+            0.97,
+            {"grown_mib": round(grown, 1)},
+        ),
     ]
 
 
-def waiting(quick: bool) -> list[dict[str, Any]]:
+def waiting(quick: bool) -> list[Row]:
     """The quickstart's training on its own shards: share of time that is not blocked in `next(batch)`."""
     from shards.build import build_shards
     from videomac.distributed.train.launch import pretrain
@@ -264,21 +279,14 @@ def waiting(quick: bool) -> list[dict[str, Any]]:
     steps_per_s = 1 / metrics["step_s"]
     share = 1 - metrics["wait_share_total"]
     return [
-        row(
+        Row(
             "quickstart, time not blocked in next(batch)",
             share,
             "wall time after step 1",
             0.95,
-            f"{steps_per_s:.2f} steps/s",
+            {"steps_per_s": round(steps_per_s, 2)},
         )
     ]
-
-
-def row(case: str, ratio: float, against: str, at_least: float | None, note: str = "") -> dict[str, Any]:
-    """One line of the table and of the JSON, shown as soon as it is known."""
-    ok = at_least is None or ratio >= at_least
-    print(f"{case}: {ratio:.3f} of {against}; {note}", flush=True)
-    return {"case": case, "ratio": round(ratio, 3), "against": against, "at_least": at_least, "ok": ok, "note": note}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -294,13 +302,7 @@ def main(argv: list[str] | None = None) -> int:
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows += compare_loops(quick) + waiting(quick)
     ray.shutdown()
-    table = Table(*("case", "ratio", "against", "at least", "note"))
-    for line in rows:
-        table.add_row(line["case"], str(line["ratio"]), line["against"], str(line["at_least"] or "-"), line["note"])
-    Console(width=160).print(table)
-    origin = provenance()
-    print(json.dumps({"benchmark": "training", "machine": origin["machine"], "commit": origin["commit"], "rows": rows}))
-    return 0 if all(line["ok"] for line in rows) else 1
+    return finish("training", rows)
 
 
 if __name__ == "__main__":
