@@ -71,9 +71,9 @@ def submitted_commands():
 def test_a_submitted_command_leaves_nothing_in_the_working_folder_of_the_job(words):
     command = COMMANDS[words[0].replace("_", "-")]
 
-    refuse_throwaway_places(
-        parse(command, words[1:]), {JOB_VARIABLE: '{"runtime_env": {"working_dir": "gcs://a.zip"}}'}
-    )
+    in_a_job = {JOB_VARIABLE: '{"runtime_env": {"working_dir": "gcs://a.zip"}}'}
+
+    assert refuse_throwaway_places(parse(command, words[1:]), in_a_job) is None
 
 
 def test_every_command_is_shown_as_it_is_submitted():

@@ -65,12 +65,12 @@ def test_every_command_that_writes_is_tried():
 
 @pytest.mark.parametrize(("command", "words"), ABSOLUTE)
 def test_places_that_outlive_the_job_are_taken(command, words):
-    refuse_throwaway_places(parse(COMMANDS[command], words), IN_A_JOB)
+    assert refuse_throwaway_places(parse(COMMANDS[command], words), IN_A_JOB) is None
 
 
 @pytest.mark.parametrize(("command", "words", "start"), RELATIVE)
 def test_outside_a_job_relative_places_are_taken(command, words, start):
-    refuse_throwaway_places(parse(COMMANDS[command], words), {})
+    assert refuse_throwaway_places(parse(COMMANDS[command], words), {}) is None
 
 
 @pytest.mark.parametrize(

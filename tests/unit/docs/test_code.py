@@ -90,7 +90,8 @@ def test_a_block_runs_as_it_stands(page, line, code, folder, monkeypatch, capsys
 
     exec(compile(code, f"{page}:{line}", "exec"), names)
 
-    OUTCOMES[page](names, capsys.readouterr().out)
+    check = OUTCOMES[page]
+    check(names, capsys.readouterr().out)
 
 
 def test_every_page_with_python_has_an_outcome_to_look_at():
