@@ -68,7 +68,7 @@ def test_each_fault_is_noticed_and_passes(s3_proxy, thousand, fault):
     def heal(_: object) -> None:
         s3_proxy.share = 0.0
 
-    storage._note_retry = lambda error, note=storage._note_retry: (heal(error), note(error))  # type: ignore[method-assign]
+    storage._retries.note = lambda error, note=storage._retries.note: (heal(error), note(error))  # type: ignore[method-assign]
     (content,) = Reader(storage, 1 << 20).contents(thousand[:1])
     assert hashlib.sha256(content).hexdigest() == thousand[0].sha256
     assert storage.counts["retries"] == 1

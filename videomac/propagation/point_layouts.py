@@ -41,9 +41,9 @@ BADJA_EDGES = (
     (25, 22), (25, 28), (28, 31), (15, 32), (32, 33), (32, 35), (32, 36),
 )  # fmt: skip
 UNREADABLE_MAT = (
-    OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError, zlib.error, scipy.io.matlab.MatReadError,
+    OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, zlib.error, scipy.io.matlab.MatReadError,
 )  # fmt: skip
-"""What scipy raises for bytes that are not a MAT file of version 7.2 or older with numbers."""
+"""What scipy raises for bytes that are not a MAT file of version 7.2 or older with numbers; RuntimeError for 7.3."""
 BADJA_SIZE = (1920, 1080)  # width and height of the frames that its key points refer to
 
 

@@ -1,21 +1,14 @@
 """Every byte that a command reads or writes: local folders, `s3://`, and what else fsspec opens.
 
-One layer of retries, here: botocore's and s3fs's own are cut to one attempt, because layers multiply (5 x 5 requests
-and 40 s for a store that is down). Nobody below notices a short or a wrong range, so callers hand in a check of what
-they asked for; an answer that fails it is a fault like any other. A fault that outlasts the deadline is a
-`StorageError`: one line that says what to do, with the caller's advice on what the file is for.
+Requests are repeated by one layer (`retries.py`). Nobody below notices a short or a wrong range, so callers hand in a
+check of what they asked for; an answer that fails it is a fault like any other.
 """
 
 from __future__ import annotations
 
-import collections
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
-
-import tenacity
 
 from videomac.config import Access, clear_options
 from videomac.errors import DamagedFileError, MissingFileError, StorageError
@@ -24,11 +17,10 @@ from videomac.storage.checksums import refuse_other_sha256, sha256_of_file, sha2
 from videomac.storage.entries import NO_ADVICE, PIECE_BYTES, Advice, Check, Damaged, Entry, Patience
 from videomac.storage.files import Files, open_files
 from videomac.storage.local_files import LocalFiles
+from videomac.storage.retries import Retries
 
 T = TypeVar("T")
 
-DENIED_ATTEMPTS = 3
-"""A 403 after start-up is a fault that may pass (credentials being renewed), but not for long."""
 DOWNLOADS = 3
 """Copies of a whole file that are made until one has the right checksum."""
 
@@ -51,10 +43,10 @@ class Storage:
         self._options = clear_options(options)
         self.patience = patience or entries.DEFAULT_PATIENCE
         self._advice = advice
-        self.counts: collections.Counter[str] = collections.Counter()
-        """requests, bytes read, and retries in all and by the name of the fault."""
-        self._lock = threading.Lock()
         self._files: Files = open_files(self.root, self._options, self.patience)
+        self._retries = Retries(self._files, self.patience, advice)
+        self.counts = self._retries.counts
+        """requests, bytes read, and retries in all and by the name of the fault."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Storage, (self.root, self._options, self.patience, self._advice)
@@ -103,9 +95,9 @@ class Storage:
         Raises:
             OSError: or another of the place's faults.
         """
-        self._count(requests=1)
+        self._retries.count(requests=1)
         content = self._files.read(name, start, length)
-        self._count(bytes=len(content))
+        self._retries.count(bytes=len(content))
         return content
 
     def read_if_there(self, name: str) -> bytes | None:
@@ -203,7 +195,7 @@ class Storage:
                 self._download_once(name, local_path, sha256)
             except Damaged as damage:
                 if number < DOWNLOADS:
-                    self._note_retry(damage)
+                    self._retries.note(damage)
                     continue
                 raise DamagedFileError(f"{self.url(name)}: {self._files.explain(damage, self._advice)}") from damage
             except OSError as error:
@@ -213,63 +205,27 @@ class Storage:
     def _download_once(self, name: str, local_path: str, sha256: str | None) -> None:
         entry = self.entry(name)
         with open(local_path, "wb") as file:
-            for piece in self.pieces(name, entry.size):
-                file.write(piece)
+            file.writelines(self.pieces(name, entry.size))
         self._files.check_copy(entry, local_path)
         if sha256 is not None:
             refuse_other_sha256(sha256_of_file(local_path), sha256)
 
     def persist(self, attempt: Callable[[], T], name: str, first: bool = False) -> T:
-        """Call `attempt` until it succeeds, fails for good, or the deadline passes: the one layer of retries."""
-        start, denied = time.monotonic(), 0
-
-        def may_pass(error: BaseException) -> bool:
-            nonlocal denied
-            denied += isinstance(error, PermissionError)
-            if denied and (first or denied >= DENIED_ATTEMPTS):
-                return False
-            return self._files.may_pass(error)
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(may_pass),
-            stop=tenacity.stop_after_delay(self.patience.deadline_s),
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=5.0),
-            before_sleep=lambda state: self._note_retry(state.outcome.exception() if state.outcome else None),
-            reraise=True,
-        )
-        try:
-            return retrying(attempt)
-        except self._files.faults as error:
-            attempts = retrying.statistics.get("attempt_number", 1)
-            spent = f" ({attempts} attempts in {time.monotonic() - start:.1f} s)" if attempts > 1 else ""
-            text = f"{self.url(name)}: {self._files.explain(error, self._advice)}{spent}"
-            raise _kind_of(error)(text) from error
+        """Call `attempt` until it succeeds, fails for good, or the deadline passes; see `Retries.persist`."""
+        return self._retries.persist(attempt, self.url(name), first)
 
     def _request(self, ask: Callable[[Files], T], name: str) -> T:
         def attempt() -> T:
-            self._count(requests=1)
+            self._retries.count(requests=1)
             return ask(self._files)
 
         return self.persist(attempt, name)
 
     def _read_whole(self, name: str) -> bytes:
-        self._count(requests=1)
+        self._retries.count(requests=1)
         content = self._files.read_whole(name)
-        self._count(bytes=len(content))
+        self._retries.count(bytes=len(content))
         return content
-
-    def _note_retry(self, error: BaseException | None) -> None:
-        self._count(retries=1, **{f"retries_{type(error).__name__}": 1})
-
-    def _count(self, **increments: int) -> None:
-        with self._lock:
-            self.counts.update(increments)
-
-
-def _kind_of(error: BaseException) -> type[StorageError]:
-    if isinstance(error, FileNotFoundError):
-        return MissingFileError
-    return DamagedFileError if isinstance(error, Damaged) else StorageError
 
 
 def _is_hidden(name: str) -> bool:
