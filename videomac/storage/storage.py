@@ -33,11 +33,7 @@ class Storage:
     """
 
     def __init__(
-        self,
-        root: str,
-        options: Access = None,
-        patience: Patience | None = None,
-        advice: Advice = NO_ADVICE,
+        self, root: str, options: Access = None, patience: Patience | None = None, advice: Advice = NO_ADVICE
     ) -> None:
         self.root = root.rstrip("/")
         self._options = clear_options(options)
