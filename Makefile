@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH ?=
 
-.PHONY: demo readme-picture test test-unit test-integration test-slow test-all lint setup setup-dev minkowski clean
+.PHONY: demo readme-picture test test-unit test-integration test-slow test-lowest test-all lint setup setup-dev minkowski clean
 
 demo: setup
 	@$(BIN)/python -m ray_jobs.quickstart configs/quickstart.yaml $(if $(FRESH),fresh=true)
@@ -36,7 +36,21 @@ test-integration: setup-dev
 test-slow: setup-dev
 	$(PYTEST) --dist loadfile -m slow
 
-test-all: test test-slow
+# The unit part and a small quickstart, with the lowest version of every dependency that pyproject.toml allows.
+LOWEST := .venv-lowest
+
+test-lowest: $(LOWEST)/.installed
+	$(subst $(BIN),$(LOWEST)/bin,$(PYTEST)) --dist worksteal -m "not slow and not integration"
+	$(subst $(BIN),$(LOWEST)/bin,$(PYTEST)) --dist loadfile tests/integration/test_quickstart.py
+
+$(LOWEST)/.installed: pyproject.toml scripts/lower-bounds
+	@mkdir -p $(LOWEST)
+	@$(PYTHON) scripts/lower-bounds > $(LOWEST)/bounds.txt
+	@PIP_CONSTRAINT=$(LOWEST)/bounds.txt scripts/setup $(PYTHON) $(LOWEST)
+	@PIP_CONSTRAINT=$(LOWEST)/bounds.txt $(LOWEST)/bin/pip install --quiet --group unit # apart: pip looks for an hour for both
+	@touch $@
+
+test-all: test test-slow test-lowest
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -59,4 +73,4 @@ minkowski: setup-dev
 	scripts/minkowski $(VENV)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -134,7 +134,7 @@ def _total(x_bsc: Float[Tensor, "b s c"], counted_bs: Float[Tensor, "b _"] | Non
     return (x_bsc * counted_bs.unsqueeze(-1)).sum((0, 1), dtype=dtype)
 
 
-def _over_workers(norm: SiteBatchNorm, total: Float[Tensor, ...]) -> Float[Tensor, ...]:
+def _over_workers(norm: SiteBatchNorm, total: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Return the sum over all workers if the norm is in sync, else the total unchanged."""
     if norm.in_sync and dist.is_initialized():
         total = total.clone()

@@ -180,7 +180,7 @@ class _Step:
             return best_qk, place_qk, torch.zeros(len(best_qk), dtype=torch.bool, device=best_qk.device)
         return best_qk, place_qk, self._equal(best_qk[:, k - 1], best_qk[:, k])
 
-    def _equal(self, one: Tensor, other: Tensor) -> Bool[Tensor, ...]:
+    def _equal(self, one: Tensor, other: Tensor) -> Bool[Tensor, "..."]:
         return (self._ranked(one) == self._ranked(other)) & ~other.isneginf()
 
     def _ranked(self, values: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from videomac.nn.masking import Grid
 
 
 def gather(
-    x_bkttc: Float[Tensor, "b k t t c"], table: Shaped[Tensor, ...], fill: float = 0.0
+    x_bkttc: Float[Tensor, "b k t t c"], table: Shaped[Tensor, "..."], fill: float = 0.0
 ) -> Float[Tensor, "... c"]:
     """Return the packed sites in the table's shape; site r (one past the last) holds `fill`."""
     x_rc = x_bkttc.reshape(-1, x_bkttc.shape[-1])
@@ -34,9 +34,9 @@ class Neighbours:
 
     def __init__(self, cells_bk: Int64[Tensor, "b k"], grid: Grid):
         self.cells_bk, self.grid = cells_bk, grid
-        self._made: dict[tuple[object, ...], Int64[Tensor, ...]] = {}
+        self._made: dict[tuple[object, ...], Int64[Tensor, "..."]] = {}
 
-    def _once(self, make: Callable[..., Int64[Tensor, ...]], *settings: int) -> Int64[Tensor, ...]:
+    def _once(self, make: Callable[..., Int64[Tensor, "..."]], *settings: int) -> Int64[Tensor, "..."]:
         """Return the table that `make` gives for these settings."""
         key = (make.__name__, *settings)
         if key not in self._made:
