@@ -70,9 +70,14 @@ class ClusterError(VideomacError):
 
 
 def our_cause(error: BaseException | None) -> VideomacError | None:
-    """Return the outermost error of ours among an exception and its causes; Ray keeps a task's error in `cause`."""
+    """Return the outermost error of ours among an exception and its causes.
+
+    Ray keeps a task's error in `cause`, and gives its own error the task's class as a second base: of the two only the
+    task's error crosses processes.
+    """
     while error is not None:
-        if isinstance(error, VideomacError):
+        inside = getattr(error, "cause", None)
+        if isinstance(error, VideomacError) and not isinstance(inside, VideomacError):
             return error
-        error = getattr(error, "cause", None) or error.__cause__
+        error = inside or error.__cause__
     return None

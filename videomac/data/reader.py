@@ -6,9 +6,10 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from videomac.errors import DamagedFileError
 from videomac.records.shards import Sample
 from videomac.storage.checksums import check_sha256
-from videomac.storage.entries import PIECE_BYTES
+from videomac.storage.entries import PIECE_BYTES, Patience
 from videomac.storage.storage import Storage
 
 GAP_BYTES = 128 << 10
@@ -18,6 +19,8 @@ THREADS = 4
 
 Place = tuple[str, int]
 """Shard and offset: they identify a sample's bytes."""
+Piece = memoryview | DamagedFileError
+"""A sample's bytes, or what is wrong with them."""
 
 
 @dataclasses.dataclass
@@ -55,13 +58,16 @@ class Reader:
 
     def __init__(self, storage: Storage, ahead_bytes: int) -> None:
         self._storage, self._ahead_bytes = storage, ahead_bytes
+        self._once = storage.with_patience(Patience(deadline_s=0, attempt_s=storage.patience.attempt_s))
         self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="read")
 
-    def contents(self, samples: Sequence[Sample]) -> Iterator[memoryview]:
+    def contents(self, samples: Sequence[Sample]) -> Iterator[Piece]:
         """Yield the bytes of each sample, in order; while a part is consumed, the next one is being read.
 
+        A sample whose bytes are wrong after all retries comes as the error that says so: the others can be used.
+
         Raises:
-            StorageError: a sample cannot be read, or its bytes are wrong, after all retries.
+            StorageError: a sample cannot be read after all retries.
         """
         parts = list(self._parts(samples))
         ahead = self._submit(parts[0]) if parts else []
@@ -87,10 +93,27 @@ class Reader:
         if part:
             yield part
 
-    def _submit(self, part: Sequence[Sample]) -> list[concurrent.futures.Future[dict[Place, memoryview]]]:
+    def _submit(self, part: Sequence[Sample]) -> list[concurrent.futures.Future[dict[Place, Piece]]]:
         return [self._pool.submit(self._fetch, request) for request in requests_for(part)]
 
-    def _fetch(self, request: Request) -> dict[Place, memoryview]:
+    def _fetch(self, request: Request) -> dict[Place, Piece]:
+        try:
+            return self._fetched(self._storage, request)
+        except DamagedFileError as error:
+            if len(request.samples) == 1:
+                return {_place(request.samples[0]): error}
+            return {_place(sample): self._alone(sample) for sample in request.samples}
+
+    def _alone(self, sample: Sample) -> Piece:
+        """Read one sample of a damaged range, which all retries have been spent on."""
+        request = Request(sample.shard, sample.offset, sample.offset + sample.size_bytes, [sample])
+        try:
+            return self._fetched(self._once, request)[_place(sample)]
+        except DamagedFileError as error:
+            return error
+
+    @staticmethod
+    def _fetched(storage: Storage, request: Request) -> dict[Place, Piece]:
         def piece(content: bytes, sample: Sample) -> memoryview:
             start = sample.offset - request.start
             return memoryview(content)[start : start + sample.size_bytes]
@@ -99,5 +122,9 @@ class Reader:
             for sample in request.samples:
                 check_sha256(sample.sha256)(piece(content, sample))
 
-        content = self._storage.read(request.shard, request.start, request.stop - request.start, check)
-        return {(sample.shard, sample.offset): piece(content, sample) for sample in request.samples}
+        content = storage.read(request.shard, request.start, request.stop - request.start, check)
+        return {_place(sample): piece(content, sample) for sample in request.samples}
+
+
+def _place(sample: Sample) -> Place:
+    return sample.shard, sample.offset

@@ -21,6 +21,7 @@ from videomac.data.recipe import Recipe
 from videomac.data.spans import Span
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Child
+from videomac.errors import DamagedFileError
 from videomac.records.decoding import PairsAnswer, PairsRequest
 from videomac.records.shards import Sample
 from videomac.storage.entries import Content
@@ -64,7 +65,7 @@ class RowMaker:
         """Yield the columns of each span.
 
         Raises:
-            StorageError: a clip cannot be read, or its bytes are wrong, after all retries.
+            StorageError: a clip cannot be read after all retries.
         """
         before = self.storage.counts.copy()  # looking rows up may take requests too
         planned = [self._openings(span) for span in spans]
@@ -123,13 +124,15 @@ class RowMaker:
     def _decode(
         self,
         opening: Opening,
-        contents: Iterator[Content],
+        contents: Iterator[Content | DamagedFileError],
         frames_n2hw3: UInt8[np.ndarray, "n 2 h w 3"],
         stats: dict[str, int],
     ) -> Code | Int64[np.ndarray, " n"]:
         """Write the pixels of one opening over the zeros; return the codes of its rows."""
         start = time.perf_counter()
         content = next(contents)
+        if isinstance(content, DamagedFileError):
+            return Code.DAMAGED
         read = time.perf_counter()
         code, decode_s, resize_s = self._decoded(opening, content, frames_n2hw3)
         total_s = time.perf_counter() - read

@@ -26,6 +26,9 @@ class Code(enum.IntEnum):
     TOO_MUCH_MEMORY = 8
     """Decoding needs more than `bounds.max_memory_mb`, twice."""
 
+    DAMAGED = 9
+    """The sample's bytes in the shard are not those of the index."""
+
     @property
     def reason(self) -> str:
         """The word for reports: `no_pair`, `broken`, ..."""

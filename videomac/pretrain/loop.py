@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from typing import Protocol, runtime_checkable
 
+from videomac.data.status import Code
 from videomac.errors import DataError
 from videomac.pretrain.metrics import Batches, Meter
 from videomac.pretrain.step import StepReport, TrainState, train_step
@@ -72,12 +73,17 @@ def run(state: TrainState, batches: Batches, host: Host) -> None:
 def check_bad_share(state: TrainState, host: Host) -> None:
     """End a run whose data mostly cannot be read. The counts are those of all workers, so all of them end alike.
 
-    A run that is shorter than `BAD_ROWS_FROM` rows fails at its end if not one of them could be decoded.
+    A run that is shorter than `BAD_ROWS_FROM` rows fails at its end if not one of them could be decoded, or if shards
+    are damaged.
     """
     share, limit = state.bad_rows / max(state.rows_used, 1), state.settings.data.max_bad_share
-    all_bad = state.finished and state.bad_rows >= state.extent.rows_in_run
-    if share > limit and (state.rows_used >= BAD_ROWS_FROM or all_bad):
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in host.name_bad_rows().most_common())
+    if share <= limit or not (state.rows_used >= BAD_ROWS_FROM or state.finished):
+        return
+    found = host.name_bad_rows()
+    are_all_bad = state.bad_rows >= state.extent.rows_in_run
+    are_damaged = any(reason.startswith(Code.DAMAGED.reason) for reason in found)
+    if state.rows_used >= BAD_ROWS_FROM or are_all_bad or are_damaged:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in found.most_common())
         raise DataError(
             f"{state.bad_rows} of {state.rows_used} rows ({share:.0%}) could not be decoded ({reasons}), more than "
             f"data.max_bad_share = {limit:g}; events.jsonl names the clips; run `videomac verify-shards` on the "

@@ -78,6 +78,8 @@ class BadRow(Event):
     """Why it is bad (docs/data.md)."""
     key: str
     """Key of its clip."""
+    shard: str = ""
+    """The shard that is damaged, where that is the reason."""
 
 
 class CheckpointWritten(Event):

@@ -1,11 +1,12 @@
 import hashlib
+import re
 
 import numpy as np
 import pytest
 
 from videomac.data.manifest import open_storage
 from videomac.data.reader import GAP_BYTES, Reader, requests_for
-from videomac.errors import StorageError
+from videomac.errors import DamagedFileError, MissingFileError
 from videomac.records.shards import Sample
 from videomac.storage.entries import PIECE_BYTES
 from videomac.storage.storage import Storage
@@ -50,10 +51,22 @@ def test_at_most_two_parts_are_ever_in_memory(tmp_path):
     assert sum(len(part) for part in parts) == 100
 
 
-def test_changed_bytes_are_an_error_that_says_what_to_do(tmp_path):
+def test_changed_bytes_come_as_the_error_that_says_what_to_do_and_leave_their_neighbours_usable(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 100)
     reader = Reader(open_storage(str(tmp_path), None)[0], 1 << 20)
-    with pytest.raises(StorageError, match=r"a: sha256 is .* run videomac verify-shards"):
-        list(reader.contents([make("a", 0, 10, b"y" * 100)]))
-    with pytest.raises(StorageError, match="5 bytes came for 10"):
-        list(reader.contents([make("a", 95, 10, b"x" * 200)]))
+
+    changed, good, cut = reader.contents(
+        [make("a", 0, 10, b"y" * 100), make("a", 20, 10, b"x" * 100), make("a", 95, 10, b"x" * 200)]
+    )
+
+    assert isinstance(changed, DamagedFileError)
+    assert re.search(r"a: sha256 is .* run videomac verify-shards", str(changed))
+    assert good == b"x" * 10
+    assert isinstance(cut, DamagedFileError)
+    assert "5 bytes came for 10" in str(cut)
+
+
+def test_a_shard_that_is_not_there_ends_the_reading(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 100)
+    with pytest.raises(MissingFileError, match="b: does not exist"):
+        list(Reader(open_storage(str(tmp_path), None)[0], 1 << 20).contents([make("b", 0, 10, b"x" * 100)]))

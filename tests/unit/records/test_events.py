@@ -26,7 +26,7 @@ def test_events_of_version_66eb288_are_read_and_written_as_they_were():
 def test_every_kind_of_event_is_found_by_its_name():
     assert len(events.BY_NAME) == len(events.EVENTS)
     event = events.BadRow(g=3, reason="no_pair", key="clip", time=1.0, step=2)
-    assert list(json.loads(event.to_json())) == ["event", "time", "step", "g", "reason", "key"]
+    assert list(json.loads(event.to_json())) == ["event", "time", "step", "g", "reason", "key", "shard"]
     assert events.parse_event(event.to_json(), "events.jsonl") == event
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import platform
@@ -14,7 +15,7 @@ import ray.train.torch
 import torch
 
 from videomac.config import Pretrain
-from videomac.data.plan import Plan
+from videomac.data.plan import OpenPlan, Plan
 from videomac.data.status import Code
 from videomac.distributed.cluster import enter
 from videomac.distributed.data.stats import data_figures, summed
@@ -100,7 +101,7 @@ def train(task: WorkerTask, settings: Pretrain, agreement: Agreement, records: R
     ):
         batches = WorkerBatches(stream, agreement)
         saving = Saving(records, Probes(settings.probe, task.board), map(name_of, known))
-        loop.run(state, batches, Worker(state, agreement, records, ledger, stream, held_out, saving, task.facts))
+        loop.run(state, batches, Worker(state, agreement, records, ledger, stream, held_out, saving, task))
     score = " and its score" if settings.probe else ""
     records.show({"stage": f"pretrain: waiting for the last checkpoint{score}"})
 
@@ -129,15 +130,20 @@ class Worker:
         stream: BatchStream,
         held_out: HeldOut,
         saving: Saving,
-        facts: DataFacts,
+        task: WorkerTask,
     ) -> None:
         self._state, self._agreement, self._records, self._ledger = state, agreement, records, ledger
-        self._stream, self._held_out, self._saving, self._facts = stream, held_out, saving, facts
+        self._stream, self._held_out, self._saving, self._facts = stream, held_out, saving, task.facts
+        self._plan = task.plan
         self._notices, self._urgent = Notices(agreement), False
         self._new_bad: list[events.BadRow] = []
         self._bad_named = state.bad_rows
         self._reasons: collections.Counter[str] = collections.Counter()
         self._decoders_named = False
+
+    @functools.cached_property
+    def _rows(self) -> OpenPlan:
+        return OpenPlan(self._plan)
 
     def stepped(self, report: StepReport) -> None:
         """Note the step's rows for the ledger, and keep the bad ones."""
@@ -146,7 +152,8 @@ class Worker:
         for batch in report.batches:
             for g, code, key in zip(batch.g_b.tolist(), batch.code_b.tolist(), batch.keys, strict=True):
                 if g >= 0 and code != 0:
-                    self._new_bad.append(events.BadRow(g=g, reason=Code(code).reason, key=key))
+                    shard = self._rows.openings(g, g + 1)[0].sample.shard if code == Code.DAMAGED else ""
+                    self._new_bad.append(events.BadRow(g=g, reason=Code(code).reason, key=key, shard=shard))
 
     def log(self, line: MetricsLine) -> None:
         """Write a line of metrics with the data path's figures; new bad rows become events."""
@@ -170,7 +177,7 @@ class Worker:
             self._bad_named = self._state.bad_rows
             for bad in itertools.chain.from_iterable(self._agreement.gather(self._new_bad)):
                 self._records.event(bad)
-                self._reasons[bad.reason] += 1
+                self._reasons[f"{bad.reason} ({bad.shard})" if bad.shard else bad.reason] += 1
             self._new_bad = []
         return self._reasons
 

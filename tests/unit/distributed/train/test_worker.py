@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import collections
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +152,17 @@ def test_a_first_batch_that_never_comes_ends_the_function_without_an_exception(s
     assert type(error) is ClusterError
     assert str(error) == "no CPU (worker 0); last good checkpoint: none"
     assert lines(tmp_path, "events.jsonl")[-1]["event"] == "stopped"
+
+
+def test_a_damaged_shard_is_named_and_ends_the_run_without_a_restart(local, settings, manifest, tmp_path):
+    shards = Path(shutil.copytree(Path(manifest).parent, tmp_path / "damaged"))
+    (tar,) = shards.glob("*.tar")
+    content = bytearray(tar.read_bytes())
+    content[len(content) // 4 :] = bytes(len(content) - len(content) // 4)
+    tar.write_bytes(content)
+
+    result = fit(settings.with_values(**{"data.manifest": str(shards / "manifest.json"), "data.max_bad_share": 0.5}))
+
+    assert re.search(rf"rows .* could not be decoded \(damaged \({tar.name}\): \d+\)", str(result.return_value.stopped))
+    bad = [event for event in lines(tmp_path, "events.jsonl") if event["event"] == "bad_row"]
+    assert {(event["reason"], event["shard"]) for event in bad} == {("damaged", tar.name)}
