@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 
-from videomac.config import BuildShards, check_inputs
+from videomac.config import BuildShards, check_inputs, with_absolute_places
 from videomac.data.manifest import read_manifest
 from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
 from videomac.errors import ConfigError, DataError
@@ -21,6 +21,7 @@ from videomac.storage.storage import Storage
 
 from .chunk import OUT, BuiltChunk, make_chunk, settings_of, source_sha256
 from .finish import libraries, write_manifest, write_rejections
+from .own_files import own_files, remove_stale
 from .sources import Source, duplicate_candidates, find_sources, printable, splits
 
 Progress = Callable[[int, int, str], None]
@@ -40,14 +41,18 @@ def build_shards(config: BuildShards, on_progress: Progress | None = None) -> Ma
         DataError: there are no sources, or none of them became a sample.
     """
     check_inputs(config)
+    config = with_absolute_places(config)
     out = Storage(config.out, config.storage_options, advice=OUT)
-    _refuse_other_settings(out, config)
+    earlier = _earlier_manifest(out, config)
     sources = find_sources(config.source, config.storage_options, config.fps)
     with connected():
         sources, duplicates = _without_duplicates(sources, config)
         chunks = deal(sources, config.shard_mb * 2**20, config.reencode)
+        own = own_files(out, earlier, len(chunks))
         records = _run(chunks, splits(sources, config.val_share), config, on_progress or _print_progress)
-    return _finish(out, records, duplicates, config)
+    manifest = _finish(out, records, duplicates, config)
+    remove_stale(out, own.difference(shard.name for shard in manifest.shards), len(chunks))
+    return manifest
 
 
 def deal(sources: Sequence[Source], shard_bytes: float, reencode: bool) -> list[list[Source]]:
@@ -67,10 +72,12 @@ def deal(sources: Sequence[Source], shard_bytes: float, reencode: bool) -> list[
     return chunks
 
 
-def _refuse_other_settings(out: Storage, config: BuildShards) -> None:
+def _earlier_manifest(out: Storage, config: BuildShards) -> Manifest | None:
+    """Return the manifest of an earlier build, which must have had the same settings."""
     if not out.exists("manifest.json"):
-        return
-    before, now = read_manifest(out).settings, settings_of(config)
+        return None
+    manifest = read_manifest(out)
+    before, now = manifest.settings, settings_of(config)
     differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if differing:
         changes = ", ".join(f"{key}: {before.get(key)!r} -> {now.get(key)!r}" for key in differing)
@@ -78,6 +85,7 @@ def _refuse_other_settings(out: Storage, config: BuildShards) -> None:
             f"out: {out.root} holds shards built with other settings ({changes}); choose another folder, or remove "
             "these shards"
         )
+    return manifest
 
 
 def _without_duplicates(sources: Sequence[Source], config: BuildShards) -> tuple[list[Source], list[Rejection]]:
@@ -135,18 +143,8 @@ def _finish(out: Storage, records: Sequence[ChunkRecord], duplicates: list[Rejec
         )
     write_rejections(out, rejected)
     versions = libraries() | {"webdataset": importlib.metadata.version("webdataset")}
-    manifest = write_manifest(out, shards, rejected, settings_of(config), versions, _digest(records))
-    _remove_stale(out, manifest)
-    return manifest
+    return write_manifest(out, shards, rejected, settings_of(config), versions, _digest(records))
 
 
 def _digest(records: Sequence[ChunkRecord]) -> str:
     return sha256_of("".join(record.content_digest for record in records).encode())
-
-
-def _remove_stale(out: Storage, manifest: Manifest) -> None:
-    """Remove shards of an earlier build that had more sources."""
-    current = {shard.name for shard in manifest.shards}
-    for entry in out.list():
-        if entry.name.endswith(".tar") and entry.name not in current and entry.name.startswith("clips-"):
-            out.remove(entry.name)

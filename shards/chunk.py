@@ -69,14 +69,16 @@ def make_chunk(
     out = Storage(config.out, config.storage_options, advice=OUT)
     asked = json.dumps([settings_of(config), versions, split, [s.fingerprint() for s in sources]], sort_keys=True)
     fingerprint = sha256_of(asked.encode())
-    finished = _finished(out, number, fingerprint)
-    if finished is not None:
-        return BuiltChunk(finished, is_kept=True)
+    earlier = read_record(out, number)
+    if earlier is not None and _is_finished(out, earlier, fingerprint):
+        return BuiltChunk(earlier, is_kept=True)
+    left = tuple(sorted(earlier.names)) if earlier else ()
     with tempfile.TemporaryDirectory(prefix="videomac-") as folder:
-        shards = _Shards(number, out, config.shard_mb * 2**20, folder)
+        shards = _Shards(number, out, config.shard_mb * 2**20, folder, left)
         with contextlib.closing(_Chunk(Conversion.of(config), config.storage_options, shards, folder)) as chunk:
             record = chunk.build(sources, split, fingerprint)
-    out.write(_record_name(number), sorted_json(record))
+    record = record.model_copy(update={"left": tuple(name for name in left if name not in record.names)})
+    write_record(out, number, record)
     return BuiltChunk(record, is_kept=False)
 
 
@@ -84,27 +86,40 @@ def _record_name(number: int) -> str:
     return f".build/{number:06d}.json"
 
 
-def _finished(out: Storage, number: int, fingerprint: str) -> ChunkRecord | None:
-    """Return the record of an earlier, complete build of this chunk if its shards are still as it says."""
+def read_record(out: Storage, number: int) -> ChunkRecord | None:
+    """Return what an earlier build, finished or not, wrote of this chunk."""
     content = out.read_if_there(_record_name(number))
     if content is None:
         return None
     try:
-        record = ChunkRecord.from_json(content, out.url(_record_name(number)))
+        return ChunkRecord.from_json(content, out.url(_record_name(number)))
     except VideomacError:
         return None  # of another version: build the chunk again
-    if record.fingerprint != fingerprint:
-        return None
-    if any(not out.exists(shard.name) or out.sha256(shard.name) != shard.sha256 for shard in record.shards):
-        return None
-    return record
+
+
+def write_record(out: Storage, number: int, record: ChunkRecord) -> None:
+    """Replace what is written of this chunk."""
+    out.write(_record_name(number), sorted_json(record))
+
+
+def forget(out: Storage, number: int) -> None:
+    """Remove what is written of a chunk that there is no longer."""
+    out.remove(_record_name(number))
+
+
+def _is_finished(out: Storage, record: ChunkRecord, fingerprint: str) -> bool:
+    """Return whether this is the record of a complete build of this chunk, and its shards are still as it says."""
+    return record.fingerprint == fingerprint and all(
+        out.exists(shard.name) and out.sha256(shard.name) == shard.sha256 for shard in record.shards
+    )
 
 
 class _Shards:
     """Writes samples to shards of about `shard_bytes` and uploads each shard when it is full."""
 
-    def __init__(self, number: int, out: Storage, shard_bytes: float, folder: str) -> None:
+    def __init__(self, number: int, out: Storage, shard_bytes: float, folder: str, left: tuple[str, ...]) -> None:
         self._number, self._out, self._shard_bytes, self._folder = number, out, shard_bytes, folder
+        self._left = left
         self._writer: ShardWriter | None = None
         self._rows: list[IndexRow] = []
         self.finished: list[ShardRecord] = []
@@ -131,10 +146,19 @@ class _Shards:
         self._writer.close()
         path = self._writer.path
         digest, size = sha256_of_file(path), os.path.getsize(path)
-        self._out.upload(self._name, path)
-        self.finished.append(ShardRecord(name=self._name, bytes=size, sha256=digest, rows=tuple(self._rows)))
+        shard = ShardRecord(name=self._name, bytes=size, sha256=digest, rows=tuple(self._rows))
+        self._announce(shard)
+        self._out.upload(shard.name, path)
+        self.finished.append(shard)
         os.remove(path)
         self._writer, self._rows = None, []
+
+    def _announce(self, shard: ShardRecord) -> None:
+        """Write down that this shard is this build's own before it is there, so that another build may replace it."""
+        unfinished = ChunkRecord(
+            fingerprint="", shards=(*self.finished, shard), rejected=(), content_digest="", left=self._left
+        )
+        write_record(self._out, self._number, unfinished)
 
 
 class _Chunk:

@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from videomac.config import Bounds, IndexShards
+from videomac.config import Bounds, IndexShards, with_absolute_places
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
 from videomac.distributed.cluster import bounded_map, connected, task
@@ -45,6 +45,7 @@ def index_shards(config: IndexShards) -> Manifest:
         DataError: there are no tars, or none with a usable video; or a tar's members would leave their folder.
         ConfigError: there is a manifest already.
     """
+    config = with_absolute_places(config)
     out = Storage(config.tars, config.storage_options, advice=TARS)
     if out.exists("manifest.json"):
         raise ConfigError(f"{out.root}: has a manifest.json already; remove it to index the tars again")

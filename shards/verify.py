@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 
-from videomac.config import Bounds, VerifyShards
+from videomac.config import Bounds, VerifyShards, with_absolute_places
 from videomac.data.frame_decoder import FrameDecoder
 from videomac.data.index import NAME, Index
 from videomac.data.manifest import open_storage, read_manifest
@@ -32,6 +32,7 @@ def verify_shards(config: VerifyShards) -> Manifest:
         DataError: something differs; the message names the first findings.
         StorageError: manifest or index cannot be read.
     """
+    config = with_absolute_places(config)
     storage, name = open_storage(config.manifest, config.storage_options)
     manifest = read_manifest(storage, name, first=True)
     problems, total = _index_problems(storage, manifest), len(manifest.shards)

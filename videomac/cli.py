@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -148,7 +149,7 @@ def parse(command: Command[S], argv: Sequence[str]) -> S:
         if OVERRIDE.match(word):
             overrides.append(word)
         elif word.endswith((".yaml", ".yml")):
-            config = word
+            config = os.path.expanduser(word)
         elif free_keys:
             overrides.append(f"{free_keys.pop(0)}={json.dumps(word)}")
         else:

@@ -5,7 +5,7 @@ from videomac.config.data import Augment, Bounds, BuildShards, Data, IndexShards
 from videomac.config.evaluate import Candidate, Evaluate, LabelledData, Probe, Propagation
 from videomac.config.model import Encoder, Model
 from videomac.config.outputs import Export, Report
-from videomac.config.preflight import check_inputs, refuse_throwaway_places
+from videomac.config.preflight import check_inputs, refuse_throwaway_places, with_absolute_places
 from videomac.config.pretrain import Checkpoint, Log, Optim, Pretrain, Run, Train, Workers
 from videomac.config.secrets import Access, StorageOptions, clear_options, hold_secrets
 from videomac.config.tune import Quickstart, Tune
@@ -50,5 +50,6 @@ __all__ = [
     "read_yaml",
     "refuse_throwaway_places",
     "validate",
+    "with_absolute_places",
     "without_access",
 ]

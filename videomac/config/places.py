@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from typing import Annotated
 
 import pydantic
@@ -31,7 +32,11 @@ def _shown(text: str, info: pydantic.SerializationInfo) -> str:
     return text if is_revealed(info) else redacted(text)
 
 
-Place = Annotated[str, pydantic.PlainSerializer(_shown)]
-"""A path or URL; credentials in it are masked wherever the configuration is written out."""
+def _below_home(place: str) -> str:
+    return os.path.expanduser(place) if place.startswith("~") else place
+
+
+Place = Annotated[str, pydantic.AfterValidator(_below_home), pydantic.PlainSerializer(_shown)]
+"""A path or URL, with ~ for a home folder; credentials in it are masked wherever the configuration is written out."""
 InputPlace = Annotated[Place, Use.READ]
 OutputPlace = Annotated[Place, Use.WRITTEN]

@@ -7,6 +7,7 @@ import os
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pydantic.fields
 
@@ -14,6 +15,8 @@ from videomac.config.base import Section
 from videomac.config.places import Use
 from videomac.errors import ConfigError
 from videomac.facts.shipped import expand
+
+S = TypeVar("S", bound=Section)
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray for the entry point of a submitted job; its value is JSON with the job's runtime environment."""
@@ -51,8 +54,17 @@ def in_uploaded_folder(environment: Mapping[str, str], folder: Path) -> bool:
 
 
 def is_relative(place: str) -> bool:
-    """Return whether a place is a relative path; a URL is not, nor is a path that starts with ~."""
-    return "://" not in place and not Path(place).expanduser().is_absolute()
+    """Return whether a place is a relative path; a URL is not."""
+    return "://" not in place and not Path(place).is_absolute()
+
+
+def with_absolute_places(config: S) -> S:
+    """Return the configuration with every relative path below this process's working folder.
+
+    Tasks on a cluster run in folders of their own, where a relative path means another place.
+    """
+    relative = {key: os.path.abspath(place) for key, place, _ in _places(config) if place and is_relative(place)}
+    return config.with_values(**relative) if relative else config
 
 
 def check_inputs(config: Section, key: str = "") -> None:
@@ -67,7 +79,7 @@ def check_inputs(config: Section, key: str = "") -> None:
     """
     for below, place, use in _places(config):
         path = expand(place)
-        if use is Use.READ and "://" not in path and not Path(path).expanduser().exists():
+        if use is Use.READ and "://" not in path and not Path(path).exists():
             raise ConfigError(f"{key}{'.' if key else ''}{below}: {place!r} does not exist{_looked_in(place)}")
 
 

@@ -95,7 +95,7 @@ def prepare(settings: config.Evaluate) -> Evaluation:
     preset = resolve_preset(settings)
     check_labelled_data(settings)
     candidates = find_candidates(settings)
-    clips, unreadable = _read_clips(settings.task, settings.data)
+    clips, unreadable = _read_clips(settings.task, config.with_absolute_places(settings.data))
     return Evaluation(settings, preset, candidates, clips, tuple(unreadable))
 
 

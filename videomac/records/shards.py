@@ -156,6 +156,13 @@ class ChunkRecord(Record):
     """Its sources that did not become samples."""
     content_digest: str
     """SHA-256 over names, bytes and splits of its sources."""
+    left: tuple[str, ...] = ()
+    """Shards that an earlier build of this chunk has left, until the build that follows removes them."""
+
+    @property
+    def names(self) -> set[str]:
+        """Every shard that is this build's own, those that are being written included."""
+        return {*self.left, *(shard.name for shard in self.shards)}
 
 
 def sorted_json(record: Record) -> bytes:

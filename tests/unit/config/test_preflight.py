@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from videomac.cli import COMMANDS, job, parse
-from videomac.config import check_inputs, refuse_throwaway_places
+from videomac.config import check_inputs, refuse_throwaway_places, with_absolute_places
 from videomac.config.preflight import JOB_VARIABLE, in_uploaded_folder
 from videomac.errors import ConfigError
 
@@ -118,3 +118,16 @@ def test_inputs_that_are_there_or_elsewhere_are_taken(tmp_path):
 def test_the_section_that_is_checked_is_part_of_the_key():
     with pytest.raises(ConfigError, match=r"^probe\.evaluate\.data\.root: '/no' does not exist"):
         check_inputs(parse(COMMANDS["evaluate"], ["data.root=/no"]), "probe.evaluate")
+
+
+def test_home_is_meant_by_a_tilde_and_relative_places_are_those_of_the_driver(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    command = ["~/clips", "shards out", "shard_mb=1"]
+
+    found = with_absolute_places(parse(COMMANDS["build-shards"], command))
+
+    assert (found.source, found.out, found.shard_mb) == (f"{tmp_path}/clips", f"{tmp_path}/shards out", 1.0)
+    remote = parse(COMMANDS["build-shards"], ["s3://a/~b", "s3://c/d"])
+    assert with_absolute_places(remote) is remote
+    assert remote.source == "s3://a/~b"

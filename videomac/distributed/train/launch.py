@@ -8,7 +8,7 @@ import os
 
 import ray.train
 
-from videomac.config import Pretrain, check_inputs
+from videomac.config import Pretrain, check_inputs, with_absolute_places
 from videomac.data.open_clip import decoder_version
 from videomac.distributed.cluster import connected
 from videomac.distributed.train import checkpoint_list, failures, screen, starting
@@ -64,7 +64,7 @@ def pretrain(settings: Pretrain) -> RunResult:
     if settings.probe is not None:
         check_all_read(settings.probe.evaluate, UNREAD_BY_PROBES, "probe.evaluate")
         check_labelled_data(settings.probe.evaluate, "probe.evaluate")
-    plan, held_out = read_training_plans(settings)
+    plan, held_out = read_training_plans(with_absolute_places(settings))
     facts = DataFacts(manifest_sha256=plan.digest, decoder=decoder_version(settings.data.decoder))
     ending = Ending()
     lost = ClusterError(f"{folder.url}: the lease was lost to another driver; this one has stopped")
