@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from videomac.config import Access, BuildShards
+from videomac.data import process_limits
+from videomac.data.process_limits import DISK_OR_DESCRIPTORS
 from videomac.data.status import BadClip
 from videomac.data.subprocess_worker import Child
-from videomac.errors import StorageError, VideomacError
+from videomac.errors import ClusterError, StorageError, VideomacError
 from videomac.records.decoding import MadeClip, SourceAnswer, SourceRequest
 from videomac.records.shards import ChunkRecord, IndexRow, Rejection, SampleFacts, ShardRecord, sorted_json
 from videomac.storage.checksums import Sha256, sha256_of, sha256_of_file
@@ -26,6 +28,8 @@ from .tarball import ShardWriter
 
 OUT = Advice(missing="correct out", access="set storage_options")
 COMMON_DURATION_S = 10.0
+UNREADABLE = "unreadable"
+"""Reason of a local source that the file system refuses to read."""
 NO_SETTINGS = {
     "source": True, "out": True, "storage_options": True, "parallel": True,
     "bounds": {"max_memory_mb": True, "max_file_mb": True},
@@ -73,7 +77,7 @@ def make_chunk(
     if earlier is not None and _is_finished(out, earlier, fingerprint):
         return BuiltChunk(earlier, is_kept=True)
     left = tuple(sorted(earlier.names)) if earlier else ()
-    with tempfile.TemporaryDirectory(prefix="videomac-") as folder:
+    with _machines_trouble(), tempfile.TemporaryDirectory(prefix="videomac-") as folder:
         shards = _Shards(number, out, config.shard_mb * 2**20, folder, left)
         with contextlib.closing(_Chunk(Conversion.of(config), config.storage_options, shards, folder)) as chunk:
             record = chunk.build(sources, split, fingerprint)
@@ -84,6 +88,20 @@ def make_chunk(
 
 def _record_name(number: int) -> str:
     return f".build/{number:06d}.json"
+
+
+@contextlib.contextmanager
+def _machines_trouble() -> Iterator[None]:
+    """Turn what has nothing to do with the sources into an error that ends the build; it goes on later."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ClusterError(
+            "out of memory in a task of the build; run fewer at a time (parallel=N); the same command goes on where it "
+            "stopped"
+        ) from error
+    except OSError as error:
+        raise StorageError(process_limits.trouble_text(error)) from error
 
 
 def read_record(out: Storage, number: int) -> ChunkRecord | None:
@@ -108,10 +126,13 @@ def forget(out: Storage, number: int) -> None:
 
 
 def _is_finished(out: Storage, record: ChunkRecord, fingerprint: str) -> bool:
-    """Return whether this is the record of a complete build of this chunk, and its shards are still as it says."""
-    return record.fingerprint == fingerprint and all(
-        out.exists(shard.name) and out.sha256(shard.name) == shard.sha256 for shard in record.shards
-    )
+    """Return whether this is the record of a complete build of this chunk, and its shards are still as it says.
+
+    A source that could not be read is tried again.
+    """
+    if record.fingerprint != fingerprint or any(one.reason == UNREADABLE for one in record.rejected):
+        return False
+    return all(out.exists(shard.name) and out.sha256(shard.name) == shard.sha256 for shard in record.shards)
 
 
 class _Shards:
@@ -197,9 +218,10 @@ class _Chunk:
             try:
                 files, digest = self._local_files(source, folder)
             except StorageError as error:
-                if source.storage(self._options).remote:
+                cause = error.__cause__
+                if source.storage(self._options).remote or getattr(cause, "errno", None) in DISK_OR_DESCRIPTORS:
                     raise  # past all retries: a store that is down must not look like bad videos
-                self._reject(source, "unreadable", str(error))
+                self._reject(source, UNREADABLE, str(error))
                 return
             self._content.add(f"{source.name}\0{digest}\0{split}\n".encode())
             answer = self._converted(source, files, folder)

@@ -15,7 +15,7 @@ import numpy as np
 import pydantic
 
 from videomac.config import Bounds, BuildShards
-from videomac.data.pyav_clip import BROKEN, PyavClip
+from videomac.data.pyav_clip import BROKEN, PyavClip, is_machines_trouble
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import Handler
 from videomac.facts.media import Treatment
@@ -149,8 +149,8 @@ def _parts(path: str, folder: str, start_s: float, end_s: float, conversion: Con
         raise
     except BROKEN as error:
         code = getattr(error, "errno", None)
-        if code in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):  # a bound, or a full disk: the video is not broken
-            raise OSError(code, os.strerror(code)) from error
+        if code == errno.EFBIG or is_machines_trouble(error):  # a bound, or a full disk: the video is not broken
+            raise OSError(code, os.strerror(code or 0), folder) from error
         raise BadClip(Code.BROKEN, " ".join(str(error).split())) from error
 
 

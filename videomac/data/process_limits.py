@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import resource
+import tempfile
 from pathlib import Path
 
 MIB = 1 << 20
 PROC = Path("/proc")
 STRICT_OVERCOMMIT = "2"
 """`vm.overcommit_memory`: the kernel refuses memory that it could not back, whatever a process's own limit."""
+
+
+DISK_OR_DESCRIPTORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""No bytes of a clip cause these, whoever reports them."""
+MACHINES_TROUBLE = DISK_OR_DESCRIPTORS | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOMEM}
+"""Faults of the machine when the operating system reports them. FFmpeg uses some of the same numbers for odd bytes."""
+
+
+def trouble_text(error: OSError) -> str:
+    """Return one line on the machine's trouble: where, what, and what to do."""
+    place = error.filename or tempfile.gettempdir()
+    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
+    return (
+        f"{place}: {(error.strerror or str(error)).lower()}; {advice}, or set TMPDIR to another folder if temporary "
+        "files go there; the same command goes on where it stopped"
+    )
 
 
 def limit_files(max_file_mb: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from videomac.config import Bounds
+from videomac.data import process_limits
 from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.frame_readers import ByKeyframes, InOrder, Packets, scan
 from videomac.data.frame_times import ascending
@@ -27,6 +28,13 @@ av.logging.set_level(av.logging.FATAL)  # we count broken clips; FFmpeg would pr
 
 BROKEN = (av.error.FFmpegError, ValueError, OSError)
 """What FFmpeg and PyAV raise for bytes that are not a video that they can decode."""
+
+
+def is_machines_trouble(error: BaseException) -> bool:
+    """Return whether an error says something of the disk or the system, and not of the bytes of a clip."""
+    theirs = isinstance(error, av.error.FFmpegError)
+    codes = process_limits.DISK_OR_DESCRIPTORS if theirs else process_limits.MACHINES_TROUBLE
+    return isinstance(error, OSError) and error.errno in codes
 
 
 class PyavClip:
@@ -110,11 +118,13 @@ class PyavClip:
 
 @contextlib.contextmanager
 def _broken_is_bad(place: str = "") -> Iterator[None]:
-    """Turn what FFmpeg raises into `BadClip`; running out of memory says nothing of the bytes and passes."""
+    """Turn what FFmpeg raises into `BadClip`; what says nothing of the bytes passes."""
     try:
         yield
     except MemoryError:
         raise
     except BROKEN as error:
+        if is_machines_trouble(error):
+            raise
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadClip(Code.BROKEN, f"{place}{first_line}") from error

@@ -32,7 +32,7 @@ from typing import TypeVar
 from videomac.config import Bounds
 from videomac.data import process_limits
 from videomac.data.status import BadClip, Code
-from videomac.errors import DataError
+from videomac.errors import DataError, StorageError
 from videomac.records.base import Record
 from videomac.records.decoding import Fault
 from videomac.storage.entries import Content
@@ -66,6 +66,8 @@ class _Kind(enum.IntEnum):
     """A `Fault`: the handler cannot use the clip."""
     OUT_OF_MEMORY = 2
     """The clip needs more than it may have."""
+    MACHINES_TROUBLE = 4
+    """A line: the disk is full, a file cannot be opened: no fault of the clip's."""
     BUG = 3
     """A traceback: the handler raised anything else."""
 
@@ -116,6 +118,7 @@ class Child:
             BadClip: the handler cannot use the clip; or on this request the child crashed, exceeded its time limit or
                 ran out of memory, twice.
             DataError: the child cannot start, or was killed from outside ten times on this request.
+            StorageError: the disk is full, or the system refuses something else that has nothing to do with the clip.
         """
         cpu_s = self._bounds.decode_timeout_s if cpu_s is None else cpu_s
         text, failures, kills = request.to_json(), 0, 0
@@ -140,6 +143,8 @@ class Child:
         kind, answer, payload = self._exchange(text, content, cpu_s, cpu_s * WALL_PER_CPU + 10.0, into)
         if kind is _Kind.BUG:
             raise RuntimeError(f"in the decoding process:\n{answer.decode()}")
+        if kind is _Kind.MACHINES_TROUBLE:
+            raise StorageError(answer.decode())
         if kind is _Kind.OUT_OF_MEMORY:
             limit_mb = self._bounds.max_memory_mb
             raise _Died(Code.TOO_MUCH_MEMORY, f"needs more than bounds.max_memory_mb = {limit_mb}")
@@ -326,6 +331,8 @@ def _answer(handler: Handler, cpu_s: float, text: bytes, memory: SharedMemory, s
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             detail = "would write a file larger than bounds.max_file_mb"
             return _Kind.BAD_CLIP, Fault(code=Code.TOO_MANY_BYTES, detail=detail).to_json(), 0
+        if isinstance(error, OSError) and error.errno in process_limits.MACHINES_TROUBLE:
+            return _Kind.MACHINES_TROUBLE, process_limits.trouble_text(error).encode(), 0
         return _Kind.BUG, traceback.format_exc().encode(), 0
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -114,6 +114,9 @@ def _act(what: str, size_mb: int = 0) -> str:
         time.sleep(60)
     if what == "raise":
         raise KeyError("a mistake of ours")
+    if what == "fill":
+        with open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"refused")
     if what == "refuse":
         raise BadClip(Code.BROKEN, "not a video")
     if what == "null":

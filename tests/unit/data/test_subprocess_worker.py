@@ -10,7 +10,7 @@ from tests.unit.data.handlers import Did, Wish
 from videomac.config import Bounds
 from videomac.data.status import BadClip, Code
 from videomac.data.subprocess_worker import PASSED_ON, Child
-from videomac.errors import DataError
+from videomac.errors import DataError, StorageError
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +91,13 @@ def test_a_kill_in_mid_request_is_answered_by_the_next_process(child, tmp_path):
 def test_our_own_mistakes_are_raised_not_counted(child):
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         ask(child, "raise")
+
+
+def test_a_full_disk_is_never_the_clips_fault(child):
+    """/dev/full refuses every byte, as a full disk does."""
+    with pytest.raises(StorageError, match=r": no space left on device; free some space, or set TMPDIR to"):
+        ask(child, "fill")
+    assert ask(child, "nothing") == DONE
 
 
 def test_a_handler_may_refuse_a_clip_and_goes_on(child):

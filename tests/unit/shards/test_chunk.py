@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 from fractions import Fraction
 
 import av
@@ -14,12 +15,14 @@ import pytest
 import webdataset
 from PIL import Image
 
-from shards.chunk import BuiltChunk, make_chunk
+from shards.chunk import BuiltChunk, make_chunk, write_record
 from shards.finish import write_manifest, write_rejections
 from shards.sources import find_sources
 from tests.unit.data.material import build_settings, number_of, write_video
 from videomac.config import Bounds
 from videomac.data.open_clip import open_clip
+from videomac.errors import StorageError
+from videomac.records.shards import Rejection
 from videomac.storage.storage import Storage
 
 
@@ -111,6 +114,23 @@ def test_a_finished_chunk_is_verified_not_rebuilt(folder, tmp_path):
     assert build(folder, tmp_path) == first, "a changed shard is built again"
     assert hashlib.sha256(shard.read_bytes()).hexdigest() == first.record.shards[0].sha256
     assert not build(folder, tmp_path, segment_s=0.7).is_kept, "other settings are another chunk"
+
+
+def test_a_source_that_could_not_be_read_is_tried_again(folder, tmp_path):
+    first = build(folder, tmp_path)
+    unread = Rejection(source="a.mp4", reason="unreadable", detail="a.mp4: permission denied")
+    write_record(Storage(str(tmp_path)), 0, first.record.model_copy(update={"rejected": (unread,)}))
+
+    assert build(folder, tmp_path) == first
+
+
+def test_temporary_files_without_a_place_end_the_build_and_no_chunk(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(StorageError, match=r"gone/.*: no such file or directory; .* set TMPDIR to another folder"):
+        build(folder, tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_long_videos_are_cut_at_keyframes_without_loss(tmp_path):
