@@ -5,12 +5,14 @@ Every clip is a file (or a run of images) and what was learned by reading it bac
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import av.error
 import numpy as np
 import pydantic
 
@@ -26,6 +28,8 @@ from . import encode, frame_folders
 from .encode import Reencoding
 
 CONVERTER = "shards.convert:converter"
+UNENCODABLE = (ValueError, RuntimeError)
+"""What PyAV raises for frames that no encoder takes."""
 PROBER = "shards.convert:prober"
 
 
@@ -42,17 +46,21 @@ class Conversion:
     """Frame rate of frame folders."""
     reencoding: Reencoding | None
     """None: bytes stay as they came."""
+    fallback: Reencoding
+    """For parts of videos that cannot be copied."""
 
     @classmethod
     def of(cls, config: BuildShards) -> Conversion:
         """Return the conversion that the settings of a build ask for."""
         reencoding = Reencoding(config.short_side, config.reencode_fps, config.keyframe_interval, config.crf)
+        fallback = dataclasses.replace(reencoding, short_side=None, fps=None)
         return cls(
             config.bounds,
             config.segment_s,
             config.min_duration_s,
             config.fps,
             reencoding if config.reencode else None,
+            fallback,
         )
 
     def to_json(self) -> bytes:
@@ -126,7 +134,7 @@ def _video_clips(request: SourceRequest, conversion: Conversion) -> list[MadeCli
     path, probed, bounds = request.files[0], request.probed, conversion.bounds
     assert probed is not None  # a video is probed before it is converted
     start, end = request.start_s or 0.0, request.end_s
-    is_kept = conversion.reencoding is None and probed.duration <= conversion.segment_s
+    is_kept = conversion.reencoding is None and probed.duration <= conversion.segment_s and not probed.has_pause
     if is_kept and os.path.getsize(path) > bounds.max_bytes:
         raise BadClip(
             Code.TOO_MANY_BYTES, f"{os.path.getsize(path)} bytes, more than bounds.max_bytes = {bounds.max_bytes}"
@@ -136,22 +144,80 @@ def _video_clips(request: SourceRequest, conversion: Conversion) -> list[MadeCli
     if is_kept and not start and end is None:
         return [probed]
     end = min(end, probed.duration) if end is not None else probed.duration
-    clips = [(probe(part, bounds), start) for part, start in _parts(path, request.folder, start, end, conversion)]
+    clips = _cut_or_encoded(probed, request.folder, start, end, conversion)
     return [clip.model_copy(update={"start": s, "end": round(s + clip.duration, 6)}) for clip, s in clips]
 
 
-def _parts(path: str, folder: str, start_s: float, end_s: float, conversion: Conversion) -> list[encode.Part]:
+def _cut_or_encoded(
+    probed: MadeClip, folder: str, start_s: float, end_s: float, conversion: Conversion
+) -> list[tuple[MadeClip, float]]:
+    """Return the parts of a video and their starts: copied if copies show the same, else encoded.
+
+    Raises:
+        BadClip: nothing can be made of the video.
+        OSError: the file system refuses a new file.
+    """
+    bounds, (path,) = conversion.bounds, probed.files
+    if conversion.reencoding is None and probed.is_plain:
+        for suffix in ("", "mkv"):
+            with contextlib.suppress(_NotCopied):
+                return _copied(probed, os.path.join(folder, suffix or "own"), suffix, start_s, end_s, conversion)
+    clip = PyavClip(path, bounds.model_copy(update={"max_duration_s": math.inf}))
+    target = os.path.join(folder, "encoded")
+    os.makedirs(target)
     try:
-        if conversion.reencoding is not None:
-            return encode.reencode(path, folder, start_s, end_s, conversion.segment_s, conversion.reencoding)
-        return encode.cut(path, folder, start_s, end_s, conversion.segment_s)
-    except MemoryError:
-        raise
+        with _new_files(folder):
+            parts = encode.reencode(
+                clip, target, start_s, end_s, conversion.segment_s, conversion.reencoding or conversion.fallback
+            )
+    except (*BROKEN, *UNENCODABLE) as error:
+        if isinstance(error, MemoryError | OSError) and not isinstance(error, av.error.FFmpegError):
+            raise
+        raise Rejected("unencodable", " ".join(str(error).split())) from error
+    finally:
+        clip.close()
+    return [(probe(part, bounds), start) for part, start in parts]
+
+
+class _NotCopied(Exception):  # noqa: N818 - a finding, always handled here
+    """Copies of packets cannot be written, or do not show what the source shows."""
+
+
+def _copied(
+    probed: MadeClip, folder: str, suffix: str, start_s: float, end_s: float, conversion: Conversion
+) -> list[tuple[MadeClip, float]]:
+    os.makedirs(folder)
+    try:
+        with _new_files(folder):
+            parts = encode.cut(probed.files[0], folder, start_s, end_s, conversion.segment_s, suffix)
+        clips = [(probe(part, conversion.bounds), start) for part, start in parts]
+    except (BadClip, *BROKEN) as error:
+        if isinstance(error, MemoryError | OSError) and not isinstance(error, av.error.FFmpegError):
+            raise
+        raise _NotCopied from error
+    is_whole = start_s == 0 and end_s >= probed.duration
+    frames = sum(clip.frames for clip, _ in clips)
+    if (is_whole and frames != probed.frames) or any(not _shows_the_same(clip, probed) for clip, _ in clips):
+        raise _NotCopied
+    return clips
+
+
+def _shows_the_same(part: MadeClip, probed: MadeClip) -> bool:
+    """Return whether a copied part stands as the source does, and has no pause."""
+    lost = {*probed.treatments} - {*part.treatments, Treatment.OTHER_STREAM}
+    return not lost and (part.width, part.height) == (probed.width, probed.height) and not part.has_pause
+
+
+@contextlib.contextmanager
+def _new_files(folder: str) -> Iterator[None]:
+    """Let what the file system refuses pass as its own error: a bound, or a full disk, is not the video's fault."""
+    try:
+        yield
     except BROKEN as error:
         code = getattr(error, "errno", None)
-        if code == errno.EFBIG or is_machines_trouble(error):  # a bound, or a full disk: the video is not broken
+        if code == errno.EFBIG or is_machines_trouble(error):
             raise OSError(code, os.strerror(code or 0), folder) from error
-        raise BadClip(Code.BROKEN, " ".join(str(error).split())) from error
+        raise
 
 
 def probe(path: str, bounds: Bounds) -> MadeClip:
@@ -171,7 +237,8 @@ def probe(path: str, bounds: Bounds) -> MadeClip:
         fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else 0.0
         return MadeClip(
             files=(path,), frames=len(times), fps=fps, width=width, height=height, duration=duration,
-            codec=clip.codec, start=0.0, end=duration, treatments=clip.treatments,
+            codec=clip.codec, start=0.0, end=duration, treatments=clip.treatments, is_plain=clip.is_plain,
+            has_pause=bool((np.diff(times) > encode.longest_step(times)).any()),
         )  # fmt: skip
     finally:
         clip.close()

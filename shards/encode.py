@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,13 +17,17 @@ import av
 import numpy as np
 from av.container import Flags
 from av.video.reformatter import Interpolation
+from jaxtyping import Float64
 
-from videomac.data.streams import open_container
+from videomac.data.pyav_clip import PyavClip
+from videomac.data.streams import open_container, video_stream
 
 Part = tuple[str, float]
 """A new file, and where it starts in the source, in seconds."""
 
 MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9", "mjpeg"})
+LEAST_PAUSE_S, PAUSE_STEPS = 5.0, 20.0
+"""A frame that is shown for longer than both, in seconds and in usual steps, is a pause: a part ends there."""
 SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
@@ -36,15 +41,19 @@ class Reencoding:
     crf: int
 
 
-def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float) -> list[Part]:
+def cut(path: str, folder: str, start_s: float, end_s: float, segment_s: float, suffix: str = "") -> list[Part]:
     """Copy packets into segments that start at the first keyframe at or after each multiple of `segment_s`.
 
-    A part that does not start at a keyframe starts at the one before, as in a player.
+    A part that does not start at a keyframe starts at the one before, as in a player. The container is MP4 for codecs
+    that it commonly holds, else Matroska, unless `suffix` names one.
+
+    Raises:
+        ValueError: or another error of PyAV: the container does not take the codec.
     """
     segments: list[_Segment] = []
     with open(path, "rb") as file, open_container(file) as source:
-        stream = source.streams.video[0]
-        suffix = "mp4" if stream.codec_context.name in MP4_CODECS else "mkv"
+        stream = video_stream(source)
+        suffix = suffix or ("mp4" if stream.codec_context.name in MP4_CODECS else "mkv")
         for time, packet in _packets(source, stream, start_s):
             if packet.is_keyframe and time >= end_s:
                 break
@@ -127,47 +136,43 @@ def decoding_times(pts: list[int], dts: list[int | None]) -> list[int]:
 
 
 def reencode(
-    path: str, folder: str, start_s: float, end_s: float, segment_s: float, settings: Reencoding
+    clip: PyavClip, folder: str, start_s: float, end_s: float, segment_s: float, settings: Reencoding
 ) -> list[Part]:
-    """Encode as H.264 with a keyframe every `keyframe_interval` frames, upright, without sound, with a short side of at
-    most `short_side`, cut every `segment_s`."""
+    """Encode as H.264 with a keyframe every `keyframe_interval` frames, as a player shows it, without sound, with a
+    short side of at most `short_side`, cut every `segment_s` and at pauses."""
     encoders: list[_Encoder] = []
-    with open(path, "rb") as file, open_container(file) as source:
-        stream = source.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for time, frame in _frames(source, stream, start_s, end_s, settings.fps):
-            if not encoders or time >= encoders[-1].start + segment_s:
-                if encoders:
-                    encoders[-1].close()
-                name = os.path.join(folder, f"{len(encoders):05d}.mp4")
-                encoders.append(_Encoder(name, time, frame, stream, settings))
-            encoders[-1].encode(time, frame)
+    rate, pause_s = settings.fps or clip.nominal_fps, longest_step(clip.times_s)
+    last = -math.inf
+    for time, frame in _ticked(clip.shown_frames(start_s, end_s), settings.fps):
+        if not encoders or time >= encoders[-1].start + segment_s or time - last > pause_s:
+            if encoders:
+                encoders[-1].close()
+            name = os.path.join(folder, f"{len(encoders):05d}.mp4")
+            encoders.append(_Encoder(name, time, frame, rate, settings))
+        encoders[-1].encode(time, frame)
+        last = time
     if encoders:
         encoders[-1].close()
     return [(encoder.path, encoder.start) for encoder in encoders]
 
 
-def _frames(
-    source: Any, stream: Any, start_s: float, end_s: float, fps: float | None
-) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield (seconds from the first frame, frame) of the part that is asked for; with `fps`, the first frame of each of
-    its ticks."""
-    first_pts, last_tick = None, -1
-    for frame in source.decode(stream):
-        if frame.pts is None:
+def longest_step(times_s: Float64[np.ndarray, " t"]) -> float:
+    """Return the longest time in seconds for which a frame may be shown before its part ends."""
+    usual = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return max(LEAST_PAUSE_S, PAUSE_STEPS * usual)
+
+
+def _ticked(frames: Iterator[tuple[float, av.VideoFrame]], fps: float | None) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the first frame of each tick of `fps`, at the time of the tick; None: all frames at their own times."""
+    last_tick = -1
+    for time, frame in frames:
+        if fps is None:
+            yield time, frame
             continue
-        first_pts = frame.pts if first_pts is None else first_pts
-        time = (frame.pts - first_pts) * float(frame.time_base)
-        if time < start_s - 1e-6:
-            continue
-        if time >= end_s:
-            return
-        if fps is not None:
-            tick = int(time * fps + 1e-6)
-            if tick == last_tick:
-                continue
-            last_tick, time = tick, tick / fps
-        yield time, frame
+        tick = int(time * fps + 1e-6)
+        if tick != last_tick:
+            last_tick = tick
+            yield tick / fps, frame
 
 
 class _Encoder:
@@ -176,12 +181,10 @@ class _Encoder:
     TICKS = 90_000
     """Per second: fine enough for every common frame rate."""
 
-    def __init__(self, path: str, start: float, frame: av.VideoFrame, stream: Any, settings: Reencoding) -> None:
+    def __init__(self, path: str, start: float, frame: av.VideoFrame, rate: float, settings: Reencoding) -> None:
         self.path, self.start = path, start
-        self._turns = round(frame.rotation / 90) % 4
-        self._size = _size(frame, self._turns, settings.short_side)
+        self._size = _size(frame, settings.short_side)
         self._container = _bitexact(path)
-        rate = settings.fps or float(stream.average_rate or stream.guessed_rate or 25)
         self._stream: Any = self._container.add_stream("libx264", rate=round(rate) or 1)
         context = self._stream.codec_context
         context.width, context.height = self._size
@@ -196,12 +199,8 @@ class _Encoder:
     def encode(self, time: float, frame: av.VideoFrame) -> None:
         """Append a frame shown at `time` seconds of the source."""
         ticks = max(round((time - self.start) * self.TICKS), self._last_ticks + 1)
-        upright = frame
-        if self._turns:
-            turned: Any = np.rot90(frame.to_ndarray(format="rgb24", threads=1), self._turns)
-            upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
         width, height = self._size
-        scaled = upright.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING, threads=1)
+        scaled = frame.reformat(width=width, height=height, format="yuv420p", interpolation=SCALING, threads=1)
         scaled.pts, scaled.time_base, scaled.pict_type = ticks, Fraction(1, self.TICKS), 0
         self._last_ticks = ticks
         self._container.mux(self._stream.encode(scaled))
@@ -212,9 +211,9 @@ class _Encoder:
         self._container.close()
 
 
-def _size(frame: av.VideoFrame, turns: int, short_side: int | None) -> tuple[int, int]:
-    """Return width and height of the upright output: even numbers, never larger than the frame."""
-    width, height = (frame.width, frame.height) if turns % 2 == 0 else (frame.height, frame.width)
+def _size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
+    """Return width and height of the output: even numbers, never larger than the frame."""
+    width, height = frame.width, frame.height
     scale = min(1.0, short_side / min(width, height)) if short_side else 1.0
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 

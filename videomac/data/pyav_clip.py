@@ -19,13 +19,15 @@ from videomac.data import process_limits
 from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.frame_readers import ByKeyframes, InOrder, Packets, scan
 from videomac.data.frame_times import ascending
-from videomac.data.picture import aspect_of, picture_of, square_width, treatments_of
+from videomac.data.picture import aspect_of, picture_of, shown_frame, square_width, treatments_of
 from videomac.data.status import BadClip, Code
 from videomac.data.streams import open_container, video_stream
 from videomac.facts.media import Treatment
 
 av.logging.set_level(av.logging.FATAL)  # we count broken clips; FFmpeg would print a line per packet
 
+DEFAULT_FPS = 25
+"""Of a stream that says nothing of its rate."""
 BROKEN = (av.error.FFmpegError, ValueError, OSError)
 """What FFmpeg and PyAV raise for bytes that are not a video that they can decode."""
 
@@ -47,6 +49,8 @@ class PyavClip:
             if_it_fails.callback(self._file.close)
             container, stream = self._opened()
             self.codec, self.stream_index = stream.codec_context.name, stream.index
+            self.nominal_fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+            """Frame rate that the container speaks of; times are those of `times_s`."""
             self._aspect = aspect_of(stream)
             self._treatments = {Treatment.OTHER_STREAM} if len(container.streams.video) > 1 else set[Treatment]()
             self._reader, self.times_s = self._read_times(container, stream)
@@ -60,8 +64,8 @@ class PyavClip:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its packets say which frame is shown when."""
-        return isinstance(self._reader, ByKeyframes)
+        """Whether its packets, each of them, say which frame is shown when."""
+        return isinstance(self._reader, ByKeyframes) and Treatment.TRIMMED not in self._treatments
 
     def look(self) -> None:
         """Decode the first frame, for its `treatments`.
@@ -90,13 +94,12 @@ class PyavClip:
             if packets.is_trimmed:
                 self._treatments.add(Treatment.TRIMMED)
             return ByKeyframes(container, stream, packets), (packets.pts - packets.pts[:1]) * base
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
         container.close()
         reader = InOrder(self._opened)
         stamps: Sequence[int | None] = reader.stamps()
         if packets.dts is not None:
             stamps = packets.dts if len(packets.dts) == len(stamps) else [None] * len(stamps)
-        times, treatments = ascending(stamps, step=1 / (rate * base))
+        times, treatments = ascending(stamps, step=1 / (self.nominal_fps * base))
         self._treatments |= treatments
         return reader, (times - times[:1]) * base
 
@@ -109,6 +112,21 @@ class PyavClip:
                 picture = picture_of(frame, self._aspect)
             self._treatments.update(treatments_of(frame, self._aspect))
             yield number, picture
+
+    def shown_frames(self, start_s: float, end_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Yield (seconds, frame) of a part, for an encoder: frames as they are stored where nothing is to be done to
+        them, else of RGB.
+
+        Raises:
+            BadClip: the bytes cannot be decoded there.
+        """
+        first, end = np.searchsorted(self.times_s, [start_s - 1e-6, end_s])
+        for number in range(int(first), int(end)):
+            with _broken_is_bad(f"frame {number}: "):
+                frame = self._reader.frame(number)
+                check_pixels(square_width(frame, self._aspect), frame.height, self._bounds)
+                shown = shown_frame(frame, self._aspect)
+            yield float(self.times_s[number]), shown
 
     def close(self) -> None:
         """See `clip.Clip`."""

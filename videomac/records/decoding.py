@@ -102,6 +102,10 @@ class MadeClip(Record):
     """End in the source, in seconds."""
     treatments: tuple[Treatment, ...] = ()
     """What is done to its pictures and times when it is decoded."""
+    is_plain: bool = True
+    """Whether its packets, copied one by one, are the clip: every frame is shown, at the time that its packet has."""
+    has_pause: bool = False
+    """Whether a frame is shown for so long that a part has to end there."""
 
 
 class SourceRequest(Record):

@@ -40,7 +40,8 @@ def test_a_file_that_cannot_be_written_is_not_a_broken_video(tmp_path, monkeypat
     handle = convert.converter(conversion(segment_s=0.5).to_json())
     with pytest.raises(OSError, match=r"space|large") as failed:
         handle(probed.to_json(), memoryview(b""))
-    assert (failed.value.errno, failed.value.filename) == (code, str(tmp_path))
+    assert failed.value.errno == code
+    assert str(failed.value.filename).startswith(str(tmp_path))
 
 
 @pytest.mark.needs_ffmpeg
