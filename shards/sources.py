@@ -6,18 +6,17 @@ import dataclasses
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from videomac.config import Access
 from videomac.errors import ConfigError, DataError, MissingFileError
 from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
 from videomac.facts.shipped import expand
-from videomac.storage.entries import MISSING, Advice, Entry, split_url
+from videomac.storage.entries import MISSING, Entry, split_url, without_query
 from videomac.storage.storage import Storage
 
-LIST_SUFFIXES = frozenset({"txt", "lst", "list", "csv", "tsv"})
-SOURCE = Advice(missing="give another source", access="set storage_options")
-LIST_LINE = re.compile(r"^(?P<path>.+?)(?:[\s,]+(?P<start>\d+(?:\.\d+)?)[\s,]+(?P<end>\d+(?:\.\d+)?))?$")
+from . import lists
+from .lists import SOURCE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +73,15 @@ def find_sources(given: str, options: Access, fps: float | None) -> list[Source]
     """
     place = expand(given)
     folder, name = split_url(place)
-    if suffix_of(place) in LIST_SUFFIXES:
+    if suffix_of(place) in lists.SUFFIXES:
         found = _listed(folder, name, options)
-    elif suffix_of(place) in VIDEO_SUFFIXES:
-        found = [_video(Storage(folder, options, advice=SOURCE), folder, name)]
+    elif suffix_of(without_query(place)) in VIDEO_SUFFIXES:
+        found = [_video(Storage(folder, options, advice=SOURCE), without_query(name), name)]
+    elif place.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"source: {without_query(given)}: a web server does not list its files; give a list file with the URL of a "
+            "video on each line, or the URL of one video"
+        )
     else:
         found = _below(Storage(place, options, advice=SOURCE), fps)
     if not found:
@@ -131,42 +135,24 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _listed(folder: str, name: str, options: Access) -> list[Source]:
-    text = Storage(folder, options, advice=SOURCE).read(name).decode("utf-8")
-    lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1)]
-
     @functools.cache
     def storage(root: str) -> Storage:
         return Storage(root, options, advice=SOURCE)
 
-    return [
-        _listed_line(folder, f"{name}:{i}", line, storage) for i, line in lines if line and not line.startswith("#")
-    ]
-
-
-def _listed_line(folder: str, where: str, line: str, storage: Callable[[str], Storage]) -> Source:
-    match = LIST_LINE.match(line)
-    assert match is not None  # any line that is not empty has a path
-    path, start, end = match["path"].rstrip(","), match["start"], match["end"]
-    url = path if "://" in path or path.startswith("/") else f"{folder}/{path}"
-    root, file = split_url(url)
-    if suffix_of(file) not in VIDEO_SUFFIXES:
-        raise ConfigError(f"{where}: {path!r} is not named as a video; each line must be PATH_OR_URL [START_S END_S]")
-    source = _video(storage(root), path, file)
-    if start is None:
-        return source
-    if not float(start) < float(end):
-        raise ConfigError(f"{where}: start {start} s is not before end {end} s")
-    name = f"{path[: -len(suffix_of(file)) - 1]}@{start}-{end}.{suffix_of(file)}"
-    return dataclasses.replace(source, name=name, start_s=float(start), end_s=float(end))
+    found = []
+    for line in lists.read_list(folder, name, options):
+        root, file = split_url(line.place)
+        source = _video(storage(root), line.name, file)
+        found.append(dataclasses.replace(source, name=line.name, start_s=line.start_s, end_s=line.end_s))
+    return found
 
 
 def _video(storage: Storage, name: str, file: str) -> Source:
-    shown = file if name == storage.root else name
     try:
         entry = storage.entry(file)
     except MissingFileError:
         entry = Entry(file, 0, MISSING)  # rejected later: one line of many must not end the build
-    return Source(shown, storage.root, (entry,), "video")
+    return Source(name, storage.root, (entry,), "video")
 
 
 def duplicate_candidates(sources: Sequence[Source]) -> list[Source]:

@@ -68,6 +68,12 @@ NO_ADVICE = Advice()
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Return folder and file name of a path or URL."""
-    folder, slash, name = url.rpartition("/")
-    return (folder or "/" if slash else "."), name
+    """Return folder and file name of a path or URL; the query of a URL stays with the name."""
+    path = without_query(url)
+    folder, slash, name = path.rpartition("/")
+    return (folder or "/" if slash else "."), name + url[len(path) :]
+
+
+def without_query(url: str) -> str:
+    """Return an HTTP URL without its query, which may hold a signature; anything else unchanged."""
+    return url.partition("?")[0] if url.startswith(("http://", "https://")) else url

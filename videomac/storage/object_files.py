@@ -59,6 +59,10 @@ OPTIONS = {"endpoint_url", "key", "secret", "token", "region", "profile"}
 """Known storage options of S3."""
 
 
+MOST_WITHOUT_RANGES = 64 << 20
+"""Largest file that is read from a web server without ranges: it comes as a whole for each piece of 8 MiB."""
+
+
 class ObjectFiles:
     """Objects below a URL (`videomac.storage.files.Files`)."""
 
@@ -77,8 +81,24 @@ class ObjectFiles:
         return None
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """Return up to `length` bytes from `start`."""
-        return client.read_range(self._fs, self._url(name), start, start + length, self._limit_s(length))
+        """Return up to `length` bytes from `start`.
+
+        Raises:
+            ConfigError: a web server sends the whole of a large file whatever range is asked for.
+        """
+        content = client.read_range(self._fs, self._url(name), start, start + length, self._limit_s(length))
+        return content if len(content) <= length else self._part_of_whole(name, content, start, length)
+
+    def _part_of_whole(self, name: str, content: bytes, start: int, length: int) -> bytes:
+        """Return the range of a file that came as a whole, from a web server that knows no ranges."""
+        if not self._root.startswith(("http://", "https://")):
+            raise Damaged(f"{len(content)} bytes came for {length}")
+        if len(content) > MOST_WITHOUT_RANGES:
+            raise ConfigError(
+                f"{self._url(name)}: the server sends the whole file ({len(content) >> 20} MiB) for every range; "
+                "download the file and give the copy"
+            )
+        return content[start : start + length]
 
     def read_whole(self, name: str) -> bytes:
         """Return the whole object, of the length and (where it is one) the checksum that the store has of it."""

@@ -65,7 +65,10 @@ def test_list_files_name_videos_and_parts(tmp_path):
     ("line", "message"),
     [
         ("b.mp4 3 1", r"list.txt:1: start 3 s is not before end 1 s"),
-        ("b.zip", r"list.txt:1: 'b.zip' is not named as a video"),
+        (
+            "b.zip",
+            r"list.txt:1: 'b.zip' does not start with a file that is named as a video; each line must be PATH_OR_URL",
+        ),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
@@ -73,6 +76,11 @@ def test_wrong_lines_are_named(tmp_path, line, message):
     (tmp_path / "list.txt").write_text(line)
     with pytest.raises(ConfigError, match=message):
         found_in(tmp_path / "list.txt")
+
+
+def test_a_folder_of_a_web_server_is_refused_with_what_to_give():
+    with pytest.raises(ConfigError, match=r"source: https://host/clips: a web server does not list its files"):
+        find_sources("https://host/clips?key=secret", {}, None)
 
 
 def test_nothing_found_says_what_is_looked_for(tmp_path):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import hashlib
+import http.server
+import threading
 
 import aiohttp
 import botocore.exceptions
 import pytest
 
 from videomac.errors import ConfigError
+from videomac.storage import object_files
 from videomac.storage import s3fs_internals as client
 from videomac.storage.entries import NO_ADVICE, Advice, Damaged, Patience
 from videomac.storage.object_files import ObjectFiles
@@ -97,3 +101,27 @@ def test_options_are_checked_and_never_shown():
         Storage("nosuch://bucket")
     with pytest.raises(ConfigError, match="memory:// is not supported"):
         Storage("memory://bucket")
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Python's own web server, which knows no ranges."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_web_server_without_ranges_is_read_all_the_same_unless_the_file_is_large(web, tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"0123456789")
+    storage = Storage(web)
+
+    assert storage.read("a.mp4?signature=x", 3, 4) == b"3456"
+    assert storage.read("a.mp4") == b"0123456789"
+
+    monkeypatch.setattr(object_files, "MOST_WITHOUT_RANGES", 5)
+    with pytest.raises(ConfigError, match=r"a\.mp4: the server sends the whole file .* download the file and give"):
+        storage.read("a.mp4", 3, 4)
