@@ -15,6 +15,7 @@ from videomac.errors import ConfigError
 from videomac.redaction import MASK, redacted, remember
 
 S = TypeVar("S", bound=Section)
+SWITCHES = ("anonymous", "requester_pays")
 SECRETS = ("key", "secret", "token")
 Secret = Annotated[pydantic.SecretStr, pydantic.Field(min_length=1)]
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -40,6 +41,10 @@ class StorageOptions(Section):
     """Environment variable that holds the secret access key."""
     token_env: str | None = pydantic.Field(default=None, pattern=VARIABLE)
     """Environment variable that holds the session token."""
+    anonymous: bool | None = None
+    """Send requests without credentials, for buckets that anybody may read."""
+    requester_pays: bool | None = None
+    """Let this account pay for requests and transfers, as some public buckets ask."""
     key: Secret | None = None
     """Access key id, inline: better name a variable, because shells and job logs keep command lines."""
     secret: Secret | None = None
@@ -57,6 +62,8 @@ class StorageOptions(Section):
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> StorageOptions:
         given = {name for name in SECRETS if self._inline(name) is not None or self._variable(name) is not None}
+        if self.anonymous and (given or self.profile or self.requester_pays):
+            raise BadValueError("anonymous", "true leaves no room for credentials, a profile or requester_pays")
         if given and not {"key", "secret"} <= given:
             absent = "secret" if "key" in given else "key"
             raise BadValueError(absent, f"required beside {' and '.join(sorted(given))}; give {absent} or {absent}_env")
@@ -66,15 +73,15 @@ class StorageOptions(Section):
         return self
 
     @pydantic.model_serializer(mode="plain")
-    def _masked(self, info: pydantic.SerializationInfo) -> dict[str, str]:
-        values: dict[str, str] = {}
+    def _masked(self, info: pydantic.SerializationInfo) -> dict[str, str | bool]:
+        values: dict[str, str | bool] = {}
         for name, value in self:
             if value is None:
                 continue
             if is_revealed(info):
                 values[name] = value.get_secret_value() if isinstance(value, pydantic.SecretStr) else value
             elif name not in SECRETS:
-                values[name] = redacted(value)
+                values[name] = redacted(value) if isinstance(value, str) else value
             elif self._variable(name) is None:
                 values[name] = MASK
         return values
@@ -86,6 +93,7 @@ class StorageOptions(Section):
             ConfigError: an environment variable that is named here is not set.
         """
         found = {name: value for name in ("endpoint_url", "region", "profile") if (value := getattr(self, name))}
+        found |= {name: "true" for name in SWITCHES if getattr(self, name)}
         return found | {name: value for name in SECRETS if (value := self._value(name)) is not None}
 
     def held(self, key: str = "storage_options") -> StorageOptions:

@@ -55,8 +55,8 @@ UNREACHABLE = (
 """Faults of the connection, from refused to broken off."""
 SLOWEST_BYTES_PER_S = 1 << 20
 """A transfer slower than this, beyond `Patience.attempt_s`, is given up and tried again."""
-OPTIONS = {"endpoint_url", "key", "secret", "token", "region", "profile"}
-"""Known storage options of S3."""
+OPTIONS = {"endpoint_url", "key", "secret", "token", "region", "profile", "anonymous", "requester_pays"}
+"""Known storage options of S3; the last two are switches, on if given."""
 
 
 MOST_WITHOUT_RANGES = 64 << 20
@@ -228,7 +228,10 @@ def _s3_arguments(options: Mapping[str, str], attempt_s: float) -> dict[str, Any
     unknown = set(options) - OPTIONS
     if unknown:
         raise ConfigError(f"storage_options: unknown {sorted(unknown)}; allowed: {sorted(OPTIONS)}")
-    arguments: dict[str, Any] = {name: value for name, value in options.items() if name != "region"}
+    arguments: dict[str, Any] = {
+        name: value for name, value in options.items() if name not in ("region", "anonymous", "requester_pays")
+    }
+    arguments |= {"anon": "anonymous" in options, "requester_pays": "requester_pays" in options}
     if "region" in options:
         arguments["client_kwargs"] = {"region_name": options["region"]}
     waits = {"connect_timeout": min(3.0, attempt_s), "read_timeout": attempt_s}

@@ -11,6 +11,8 @@ import yaml
 from videomac.cli import COMMANDS, job, parse
 from videomac.config import BuildShards, Pretrain, StorageOptions, Tune, differing_keys, hold_secrets, load
 from videomac.errors import ConfigError
+from videomac.storage.entries import Patience
+from videomac.storage.object_files import ObjectFiles
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -166,3 +168,20 @@ def test_secrets_below_every_section_are_held(monkeypatch):
 
     assert trial.data.storage_options.resolved() == {"key": KEY, "secret": SECRET}
     assert shows_nothing(config.to_yaml() + trial.to_yaml())
+
+
+def test_public_buckets_are_read_without_credentials_or_at_ones_own_cost():
+    public = load(BuildShards, None, ["source=s3://a", "out=b", "storage_options={anonymous: true}"])
+    assert public.storage_options.resolved() == {"anonymous": "true"}
+    assert public.storage_options.model_dump() == {"anonymous": True}
+    paid = load(BuildShards, None, ["source=s3://a", "out=b", "storage_options={requester_pays: true, profile: p}"])
+    assert paid.storage_options.resolved() == {"profile": "p", "requester_pays": "true"}
+    with pytest.raises(ConfigError, match=r"storage_options\.anonymous: true leaves no room for credentials"):
+        load(BuildShards, None, ["source=s3://a", "out=b", "storage_options={anonymous: true, profile: p}"])
+
+
+def test_requests_are_made_as_the_options_say():
+    files = ObjectFiles("s3://bucket", {"anonymous": "true"}, Patience())
+    assert (files._fs.anon, files._fs.req_kw) == (True, {})
+    files = ObjectFiles("s3://bucket", {"requester_pays": "true"}, Patience())
+    assert (files._fs.anon, files._fs.req_kw) == (False, {"RequestPayer": "requester"})
