@@ -7,26 +7,30 @@ build verifies the shards of finished chunks and goes on with the others.
 
 from __future__ import annotations
 
+import collections
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from videomac.config import BuildShards, check_inputs, with_absolute_places
 from videomac.data.manifest import read_manifest
 from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
 from videomac.errors import ConfigError, DataError
+from videomac.facts.media import Treatment
 from videomac.records.manifest import Manifest
 from videomac.records.shards import ChunkRecord, Rejection
 from videomac.storage.checksums import sha256_of
 from videomac.storage.storage import Storage
+from videomac.text import counted
 
-from .chunk import OUT, BuiltChunk, make_chunk, settings_of, source_sha256
+from .chunk import OUT, UNREADABLE, BuiltChunk, make_chunk, settings_of, source_sha256
 from .finish import libraries, write_manifest, write_rejections
 from .own_files import own_files, remove_stale
-from .sources import Source, duplicate_candidates, find_sources, printable, splits
+from .sources import Source, describe_left_out, duplicate_candidates, find_sources, printable, splits
 
 Progress = Callable[[int, int, str], None]
 """(chunks done, chunks in all, what was done)."""
 
+NO_LISTING = "a folder whose files cannot be listed"
 REENCODED_CHUNKS = 8
 """Re-encoding shrinks by an unknown factor: chunks hold up to this many shards' worth of source bytes, and small
 collections are dealt into about this many chunks, so that several tasks have work."""
@@ -44,13 +48,16 @@ def build_shards(config: BuildShards, on_progress: Progress | None = None) -> Ma
     config = with_absolute_places(config)
     out = Storage(config.out, config.storage_options, advice=OUT)
     earlier = _earlier_manifest(out, config)
-    sources = find_sources(config.source, config.storage_options, config.fps)
+    found = find_sources(config.source, config.storage_options, config.fps)
     with connected():
-        sources, duplicates = _without_duplicates(sources, config)
+        sources, duplicates = _without_duplicates(found.sources, config)
         chunks = deal(sources, config.shard_mb * 2**20, config.reencode)
         own = own_files(out, earlier, len(chunks))
         records = _run(chunks, splits(sources, config.val_share), config, on_progress or _print_progress)
-    manifest = _finish(out, records, duplicates, config)
+    folders = (f"{printable(name)}/" for name in found.unreadable)
+    unread = [Rejection(source=folder, reason=UNREADABLE, detail=NO_LISTING) for folder in folders]
+    manifest = _finish(out, records, [*duplicates, *unread], found.left_out, config)
+    print(account(manifest, len(found.sources)), flush=True)
     remove_stale(out, own.difference(shard.name for shard in manifest.shards), len(chunks))
     return manifest
 
@@ -132,9 +139,15 @@ def _print_progress(done: int, total: int, what: str) -> None:
     print(f"shards: {done} of {total} chunks, {what}", flush=True)
 
 
-def _finish(out: Storage, records: Sequence[ChunkRecord], duplicates: list[Rejection], config: BuildShards) -> Manifest:
+def _finish(
+    out: Storage,
+    records: Sequence[ChunkRecord],
+    dropped: list[Rejection],
+    left_out: Mapping[str, int],
+    config: BuildShards,
+) -> Manifest:
     shards = [shard for record in records for shard in record.shards]
-    rejected = [*duplicates, *(one for record in records for one in record.rejected)]
+    rejected = [*dropped, *(one for record in records for one in record.rejected)]
     if not shards:
         first = rejected[0] if rejected else Rejection(source=config.source, reason="empty", detail="")
         raise DataError(
@@ -143,8 +156,22 @@ def _finish(out: Storage, records: Sequence[ChunkRecord], duplicates: list[Rejec
         )
     write_rejections(out, rejected)
     versions = libraries() | {"webdataset": importlib.metadata.version("webdataset")}
-    return write_manifest(out, shards, rejected, settings_of(config), versions, _digest(records))
+    treated = sum((collections.Counter(record.treated) for record in records), collections.Counter[str]())
+    return write_manifest(out, shards, rejected, settings_of(config), versions, _digest(records), left_out, treated)
 
 
 def _digest(records: Sequence[ChunkRecord]) -> str:
     return sha256_of("".join(record.content_digest for record in records).encode())
+
+
+def account(manifest: Manifest, sources: int) -> str:
+    """Return what became of every file, for the screen."""
+    clips, rejected = sum(manifest.samples.values()), sum(manifest.rejected.values())
+    lines = [f"{counted(clips, 'clip')} from {counted(sources, 'source')}, {rejected} rejected"]
+    if manifest.rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.rejected.items())
+        lines.append(f"rejected: {reasons} (rejected.jsonl names them)")
+    if manifest.left_out:
+        lines.append(describe_left_out(manifest.left_out))
+    lines += [f"{counted(count, 'clip')} {Treatment(name).phrase}" for name, count in manifest.treated.items()]
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import json
@@ -190,6 +191,7 @@ class _Chunk:
         self._child = Child(CONVERTER, conversion.to_json(), conversion.bounds)
         self._rejected: list[Rejection] = []
         self._content = Sha256()
+        self._treated: collections.Counter[str] = collections.Counter()
 
     def build(self, sources: Sequence[Source], split: Mapping[str, str], fingerprint: str) -> ChunkRecord:
         """Write all sources; return the record."""
@@ -201,6 +203,7 @@ class _Chunk:
             shards=tuple(self._shards.finished),
             rejected=tuple(self._rejected),
             content_digest=self._content.hex,
+            treated=dict(sorted(self._treated.items())),
         )
 
     def close(self) -> None:
@@ -229,6 +232,7 @@ class _Chunk:
                 self._reject(source, answer.reason, answer.detail)
             for number, clip in enumerate(answer.clips):
                 key = source.key if len(answer.clips) == 1 else f"{source.key}-{number:04d}"
+                self._treated.update(treatment.value for treatment in clip.treatments)
                 self._shards.add(key, clip.files, _facts(source, digest, split, clip))
 
     def _converted(self, source: Source, files: Sequence[str], folder: str) -> SourceAnswer:

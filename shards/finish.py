@@ -41,6 +41,8 @@ def write_manifest(
     settings: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
     source_digest: str = "",
+    left_out: Mapping[str, int] | None = None,
+    treated: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Write `index.parquet` and `manifest.json` of finished shards; return the manifest.
 
@@ -51,6 +53,8 @@ def write_manifest(
         settings: what the shards were built with: keys of `BuildShards`.
         versions: of the libraries that they were built with.
         source_digest: identifies the sources.
+        left_out: files that are no clips, by kind.
+        treated: clips by what was done to their pictures and times.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, index.NAME)
@@ -64,6 +68,8 @@ def write_manifest(
         frames=sum(row.frames for row in rows),
         seconds=_seconds(rows),
         rejected=dict(sorted(collections.Counter(one.reason for one in rejected).items())),
+        left_out=dict(sorted((left_out or {}).items())),
+        treated=dict(sorted((treated or {}).items())),
         settings=dict(settings or {}),
         libraries=dict(versions or {}),
         source_digest=source_digest,

@@ -11,6 +11,7 @@ from videomac.data.manifest import load_manifest
 from videomac.data.plan import read_plan
 from videomac.data.recipe import recipe_of
 from videomac.data.status import Code
+from videomac.facts.media import Treatment
 from videomac.records.manifest import Manifest
 from videomac.report.page import Table, image_data_uri, render
 from videomac.storage.entries import split_url
@@ -59,6 +60,8 @@ def summarise(manifest: Manifest) -> list[tuple[str, str]]:
         ("video", duration_text(manifest.seconds)),
         ("frames", f"{manifest.frames:,}"),
         ("rejected", rejected or "none"),
+        ("left out", ", ".join(f"{kind}: {count}" for kind, count in manifest.left_out.items()) or "none"),
+        *((f"clips {Treatment(name).phrase}", f"{count:,}") for name, count in manifest.treated.items()),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())),
         ("digest", manifest.digest),
     ]

@@ -6,17 +6,18 @@ import dataclasses
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from videomac.config import Access
 from videomac.errors import ConfigError, DataError, MissingFileError
-from videomac.facts.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, suffix_of
+from videomac.facts.media import VIDEO_SUFFIXES, suffix_of
 from videomac.facts.shipped import expand
 from videomac.storage.entries import MISSING, Entry, split_url, without_query
 from videomac.storage.storage import Storage
 
 from . import lists
 from .lists import SOURCE
+from .survey import Survey, survey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,20 @@ class Source:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def find_sources(given: str, options: Access, fps: float | None) -> list[Source]:
-    """Return all sources, sorted by name.
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found, and what is left out."""
+
+    sources: list[Source]
+    """Sorted by name."""
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Number of files by kind (`survey.py`)."""
+    unreadable: tuple[str, ...] = ()
+    """Folders whose files cannot be listed."""
+
+
+def find_sources(given: str, options: Access, fps: float | None) -> Found:
+    """Return all sources.
 
     Args:
         given: a folder or prefix, one video, or a list file.
@@ -71,7 +84,7 @@ def find_sources(given: str, options: Access, fps: float | None) -> list[Source]
         ConfigError: there are frame folders but no `fps`, or a line of a list is not understood.
         DataError: nothing was found.
     """
-    place = expand(given)
+    place, below = expand(given), Survey()
     folder, name = split_url(place)
     if suffix_of(place) in lists.SUFFIXES:
         found = _listed(folder, name, options)
@@ -83,13 +96,20 @@ def find_sources(given: str, options: Access, fps: float | None) -> list[Source]
             "video on each line, or the URL of one video"
         )
     else:
-        found = _below(Storage(place, options, advice=SOURCE), fps)
+        storage = Storage(place, options, advice=SOURCE)
+        below = survey(storage)
+        found = _below(storage, below, fps)
     if not found:
-        raise DataError(
-            f"{given}: no video (.{', .'.join(VIDEO_SUFFIXES)}) and no folder of JPEG or PNG frames is there; check "
-            "the path"
-        )
-    return sorted(found, key=lambda source: source.name)
+        left = f" ({describe_left_out(below.left_out)})" if below.left_out else ""
+        raise DataError(f"{given}: no video and no folder of frames is there{left}; check the path")
+    left_out = dict(sorted(below.left_out.items()))
+    return Found(sorted(found, key=lambda source: source.name), left_out, tuple(below.unreadable))
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """Return the counts in words: `left out: 12 txt, 2 single image`."""
+    counts = sorted(left_out.items(), key=lambda kind: (-kind[1], kind[0]))
+    return "left out: " + ", ".join(f"{count} {kind}" for kind, count in counts)
 
 
 def printable(name: str) -> str:
@@ -97,35 +117,18 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _below(storage: Storage, fps: float | None) -> list[Source]:
-    entries = storage.list()
-    folders = {entry.name.rpartition("/")[0] for entry in entries}
-    # DAVIS and YouTube-VOS: frames below JPEGImages, masks of the same names below Annotations.
-    if any("JPEGImages" in folder.split("/") for folder in folders):
-        entries = [entry for entry in entries if "JPEGImages" in entry.name.split("/")]
-    videos = [
-        Source(entry.name, storage.root, (entry,), "video")
-        for entry in entries
-        if suffix_of(entry.name) in VIDEO_SUFFIXES
-    ]
-    return videos + _frame_folders(storage, entries, fps)
-
-
-def _frame_folders(storage: Storage, entries: Iterable[Entry], fps: float | None) -> list[Source]:
-    frames: dict[str, list[Entry]] = {}
-    for entry in entries:
-        if suffix_of(entry.name) in IMAGE_SUFFIXES:
-            frames.setdefault(entry.name.rpartition("/")[0], []).append(entry)
-    if frames and fps is None:
-        some = storage.url(next(iter(frames)))
+def _below(storage: Storage, found: Survey, fps: float | None) -> list[Source]:
+    if found.frames and fps is None:
+        some = storage.url(next(iter(found.frames)))
         raise ConfigError(
-            f"fps: found {len(frames)} folders of frames ({some}, ...), which have no frame rate of their own; give "
-            "fps=NUMBER (DAVIS: 24; YouTube-VOS: 6)"
+            f"fps: found {len(found.frames)} folders of frames ({some}, ...), which have no frame rate of their own; "
+            "give fps=NUMBER (DAVIS: 24; YouTube-VOS: 6)"
         )
     root_name = storage.root.rsplit("/", 1)[-1]
-    return [
+    videos = [Source(entry.name, storage.root, (entry,), "video") for entry in found.videos]
+    return videos + [
         Source(folder or root_name, storage.root, tuple(sorted(files, key=lambda e: natural(e.name))), "frames")
-        for folder, files in frames.items()
+        for folder, files in found.frames.items()
     ]
 
 

@@ -55,6 +55,11 @@ def duration_text(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 clip` or `2 clips`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def number_text(value: object, digits: int | None = None) -> str:
     """Return a number with `digits` decimals, thin spaces between thousands and a true minus sign.
 

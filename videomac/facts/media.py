@@ -7,8 +7,18 @@ import enum
 
 VIDEO_SUFFIXES = (
     "mp4", "mkv", "webm", "avi", "mov", "m4v", "mpg", "mpeg", "ts", "m2ts", "mts", "wmv", "flv", "ogv", "3gp",
+    "gif", "vob", "asf", "3g2", "f4v", "m2v", "m1v", "mpe", "mpv", "qt", "mjpeg", "mjpg", "mxf", "dv", "divx", "ogm",
+    "h264", "264", "h265", "265", "hevc", "ivf", "nut", "rm", "rmvb",
 )  # fmt: skip
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp")
+NO_VIDEO_SUFFIXES = frozenset({
+    "txt", "md", "rst", "html", "htm", "pdf", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "nfo",
+    "srt", "vtt", "ass", "ssa", "sub", "idx", "lrc", "wav", "mp3", "flac", "aac", "m4a", "oga", "ogg", "opus", "wma",
+    "npy", "npz", "pkl", "pt", "pth", "mat", "h5", "hdf5", "parquet", "arrow", "zip", "tar", "gz", "bz2", "xz", "zst",
+    "7z", "rar", "py", "sh", "ipynb", "c", "h", "js", "css", "log", "db", "sqlite", "url", "lnk", "exe", "dll", "so",
+    "svg", "ico", "psd", "heic", "avif", "dng", "cr2", "nef", "thm", "part", "crdownload", "torrent", "md5", "sha256",
+})  # fmt: skip
+"""Files that are left out unopened."""
 
 
 class Treatment(str, enum.Enum):

@@ -73,6 +73,10 @@ class Manifest(Record):
     """Duration of all samples."""
     rejected: dict[str, int]
     """Sources that did not become samples, by reason; `rejected.jsonl` names them."""
+    left_out: dict[str, int] = {}
+    """Files below the source that are no clips, by suffix or kind."""
+    treated: dict[str, int] = {}
+    """Clips whose pictures or times were changed, by what was done (docs/material.md)."""
     settings: dict[str, Any]
     """Keys of the build's configuration that the shards depend on: whatever that version of the program had."""
     libraries: dict[str, str]

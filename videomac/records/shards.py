@@ -156,6 +156,8 @@ class ChunkRecord(Record):
     """Its sources that did not become samples."""
     content_digest: str
     """SHA-256 over names, bytes and splits of its sources."""
+    treated: dict[str, int] = {}
+    """Clips whose pictures or times were changed, by what was done (`facts.media.Treatment`)."""
     left: tuple[str, ...] = ()
     """Shards that an earlier build of this chunk has left, until the build that follows removes them."""
 

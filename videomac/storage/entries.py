@@ -12,6 +12,8 @@ Check = Callable[[bytes], None]
 
 PIECE_BYTES = 8 << 20
 """Large files are read in pieces of this size: the number of requests is the cost, and memory stays bounded."""
+UNREADABLE = "unreadable"
+"""`Entry.version` of a folder whose files cannot be listed."""
 MISSING = "missing"
 """`Entry.version` of a name without a file, such as a dangling link."""
 

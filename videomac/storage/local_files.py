@@ -13,7 +13,7 @@ from typing import Any
 import filelock
 
 from videomac.storage.checksums import sha256_of
-from videomac.storage.entries import MISSING, PIECE_BYTES, Advice, ChangedError, Damaged, Entry
+from videomac.storage.entries import MISSING, PIECE_BYTES, UNREADABLE, Advice, ChangedError, Damaged, Entry
 
 LOCK_TIMEOUT_S = 10.0
 """Longest wait for the lock of a conditional write, which is held for milliseconds."""
@@ -64,7 +64,9 @@ class LocalFiles:
         base = self._path(folder)
         if not os.path.isdir(base):
             raise FileNotFoundError(errno.ENOENT, "no such folder", base)
-        return [self._listed(path) for path in _walk(base)]
+        refused: list[str] = []
+        files = [self._listed(path) for path in _walk(base, refused)]
+        return files + [Entry(self._relative(path), 0, UNREADABLE) for path in refused]
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file by renaming; folders are made as needed."""
@@ -129,11 +131,14 @@ class LocalFiles:
         except FileNotFoundError:
             return None
 
+    def _relative(self, path: str) -> str:
+        return os.path.relpath(path, self._root or "/").replace(os.sep, "/")
+
     def _listed(self, path: str) -> Entry:
-        name = os.path.relpath(path, self._root or "/").replace(os.sep, "/")
+        name = self._relative(path)
         try:
             found = os.stat(path)
-        except FileNotFoundError:
+        except OSError:  # a link to nowhere, or to itself
             return Entry(name, 0, MISSING)
         return Entry(name, found.st_size, str(found.st_mtime_ns))
 
@@ -145,8 +150,16 @@ def _pread_all(file: Any, start: int, length: int) -> bytes:
     return bytes(content)
 
 
-def _walk(root: str) -> Iterator[str]:
-    for folder, _, files in os.walk(root, followlinks=True):
+def _walk(root: str, refused: list[str]) -> Iterator[str]:
+    """Yield every file below a folder, also through links, but for links to a folder above; `refused` receives folders
+    that cannot be read."""
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+    for folder, below, files in os.walk(root, followlinks=True, onerror=lambda error: refused.append(error.filename)):
+        about, outer = os.stat(folder), above.get(os.path.dirname(folder), frozenset())
+        if (about.st_dev, about.st_ino) in outer:
+            below.clear()
+            continue
+        above[folder] = outer | {(about.st_dev, about.st_ino)}
         for file in files:
             yield os.path.join(folder, file)
 

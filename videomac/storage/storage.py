@@ -14,7 +14,7 @@ from videomac.config import Access, clear_options
 from videomac.errors import DamagedFileError, MissingFileError, StorageError
 from videomac.storage import entries
 from videomac.storage.checksums import refuse_other_sha256, sha256_of_file, sha256_of_pieces
-from videomac.storage.entries import NO_ADVICE, PIECE_BYTES, Advice, Check, Damaged, Entry, Patience
+from videomac.storage.entries import NO_ADVICE, PIECE_BYTES, UNREADABLE, Advice, Check, Damaged, Entry, Patience
 from videomac.storage.files import Files, open_files
 from videomac.storage.local_files import LocalFiles
 from videomac.storage.retries import Retries
@@ -121,8 +121,12 @@ class Storage:
 
     def list(self, folder: str = "") -> list[Entry]:
         """Return all files below a folder, sorted by name; hidden ones (a part that starts with a dot) are left out."""
+        return [entry for entry in self.everything(folder) if entry.version != UNREADABLE and not is_hidden(entry.name)]
+
+    def everything(self, folder: str = "") -> list[Entry]:
+        """Return what `list` returns, hidden files, and folders that cannot be read, of the version `UNREADABLE`."""
         found = self._request(lambda files: files.list(folder), folder)
-        return sorted((entry for entry in found if not _is_hidden(entry.name)), key=lambda entry: entry.name)
+        return sorted(found, key=lambda entry: entry.name)
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file: readers see the old one or the new one, never a part."""
@@ -224,5 +228,6 @@ class Storage:
         return content
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a part of a path starts with a dot."""
     return any(part.startswith(".") for part in name.split("/"))

@@ -99,7 +99,7 @@ def write_shards(folder: Path, videos: Sequence[Path], per_shard: int = 2, val: 
 
     settings = build_settings(source=str(videos[0].parent), out=str(folder), shard_mb=1000.0, min_duration_s=0.0)
     names = {video.name for video in videos}
-    sources = [source for source in find_sources(settings.source, {}, None) if source.files[0].name in names]
+    sources = [source for source in find_sources(settings.source, {}, None).sources if source.files[0].name in names]
     shards: list[ShardRecord] = []
     for number, first in enumerate(range(0, len(sources), per_shard)):
         part = sources[first : first + per_shard]

@@ -28,7 +28,7 @@ from videomac.storage.storage import Storage
 
 def build(source, out, **values):
     settings = build_settings(source=str(source), out=str(out), **{"min_duration_s": 0.2, **values})
-    sources = find_sources(settings.source, {}, settings.fps)
+    sources = find_sources(settings.source, {}, settings.fps).sources
     return make_chunk(0, sources, {found.name: "train" for found in sources}, settings, {})
 
 

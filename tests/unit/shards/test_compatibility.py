@@ -47,7 +47,7 @@ def source(fixtures, tmp_path, old) -> Path:
 def built(source: Path, out: Path, **values):
     values = {"fps": 8.0, "min_duration_s": 0.0, "segment_s": 30.0, **values}
     settings = build_settings(source=str(source), out=str(out), **values)
-    sources = find_sources(settings.source, {}, settings.fps)
+    sources = find_sources(settings.source, {}, settings.fps).sources
     split = {one.name: "val" if "video_0" in one.name else "train" for one in sources}
     return make_chunk(0, sources, split, settings, {"av": "fixed"})
 

@@ -66,6 +66,6 @@ def test_home_and_urls_of_files_are_paths(tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"1")
     (tmp_path / "list.txt").write_text(f"~/a.mp4\nfile://{tmp_path}/a.mp4\n")
 
-    found = find_sources(str(tmp_path / "list.txt"), {}, None)
+    found = find_sources(str(tmp_path / "list.txt"), {}, None).sources
 
     assert [source.size for source in found] == [1, 1]

@@ -7,7 +7,7 @@ from videomac.storage.entries import Entry
 
 
 def found_in(source, fps=None):
-    return find_sources(str(source), {}, fps)
+    return find_sources(str(source), {}, fps).sources
 
 
 def touch(folder, *names):
@@ -33,13 +33,16 @@ def test_videos_and_frame_folders_of_a_tree(tmp_path):
 
 
 def test_frames_without_a_rate_are_refused_with_what_to_set(tmp_path):
-    touch(tmp_path, "f/1.jpg")
+    touch(tmp_path, "f/1.jpg", "f/2.jpg")
     with pytest.raises(ConfigError, match=r"fps: found 1 folders of frames .* give fps=NUMBER"):
         found_in(tmp_path)
 
 
 def test_annotations_are_no_frames(tmp_path):
-    touch(tmp_path, "JPEGImages/480p/dog/0.jpg", "Annotations/480p/dog/0.png", "README.txt", "ImageSets/val.txt")
+    frames = ("JPEGImages/480p/dog/0.jpg", "JPEGImages/480p/dog/1.jpg")
+    touch(
+        tmp_path, *frames, "Annotations/480p/dog/0.png", "Annotations/480p/dog/1.png", "README.txt", "ImageSets/a.txt"
+    )
     assert [source.name for source in found_in(tmp_path, fps=24.0)] == ["JPEGImages/480p/dog"]
 
 
@@ -85,7 +88,9 @@ def test_a_folder_of_a_web_server_is_refused_with_what_to_give():
 
 def test_nothing_found_says_what_is_looked_for(tmp_path):
     touch(tmp_path, "a.txt/b.doc")
-    with pytest.raises(DataError, match=r"no video \(\.mp4, "):
+    with pytest.raises(
+        DataError, match=r"no video and no folder of frames is there \(left out: 1 doc\); check the path"
+    ):
         found_in(tmp_path)
 
 
