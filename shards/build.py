@@ -15,17 +15,15 @@ from videomac.config import BuildShards, check_inputs, with_absolute_places
 from videomac.data.manifest import read_manifest
 from videomac.distributed.cluster import bounded_map, connected, task, visible_demand
 from videomac.errors import ConfigError, DataError
-from videomac.facts.media import Treatment
 from videomac.records.manifest import Manifest
 from videomac.records.shards import ChunkRecord, Rejection
 from videomac.storage.checksums import sha256_of
 from videomac.storage.storage import Storage
-from videomac.text import counted
 
 from .chunk import OUT, UNREADABLE, BuiltChunk, make_chunk, settings_of, source_sha256
-from .finish import libraries, write_manifest, write_rejections
+from .finish import account, libraries, write_manifest, write_rejections
 from .own_files import own_files, remove_stale
-from .sources import Source, describe_left_out, duplicate_candidates, find_sources, printable, splits
+from .sources import Source, duplicate_candidates, find_sources, printable, splits
 
 Progress = Callable[[int, int, str], None]
 """(chunks done, chunks in all, what was done)."""
@@ -162,16 +160,3 @@ def _finish(
 
 def _digest(records: Sequence[ChunkRecord]) -> str:
     return sha256_of("".join(record.content_digest for record in records).encode())
-
-
-def account(manifest: Manifest, sources: int) -> str:
-    """Return what became of every file, for the screen."""
-    clips, rejected = sum(manifest.samples.values()), sum(manifest.rejected.values())
-    lines = [f"{counted(clips, 'clip')} from {counted(sources, 'source')}, {rejected} rejected"]
-    if manifest.rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.rejected.items())
-        lines.append(f"rejected: {reasons} (rejected.jsonl names them)")
-    if manifest.left_out:
-        lines.append(describe_left_out(manifest.left_out))
-    lines += [f"{counted(count, 'clip')} {Treatment(name).phrase}" for name, count in manifest.treated.items()]
-    return "\n".join(lines)

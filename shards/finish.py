@@ -17,9 +17,13 @@ import av
 
 from videomac.data import index
 from videomac.data.manifest import seal
+from videomac.facts.media import Treatment
 from videomac.records.manifest import Manifest, Shard
 from videomac.records.shards import IndexRow, Rejection, ShardRecord
 from videomac.storage.storage import Storage
+from videomac.text import counted
+
+from .sources import describe_left_out
 
 
 def libraries() -> dict[str, str]:
@@ -92,3 +96,16 @@ def _shard(record: ShardRecord) -> Shard:
 
 def _seconds(rows: Sequence[IndexRow]) -> float:
     return round(sum(row.duration for row in rows), 3)
+
+
+def account(manifest: Manifest, sources: int) -> str:
+    """Return what became of every file, for the screen."""
+    clips, rejected = sum(manifest.samples.values()), sum(manifest.rejected.values())
+    lines = [f"{counted(clips, 'clip')} from {counted(sources, 'source')}, {rejected} rejected"]
+    if manifest.rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.rejected.items())
+        lines.append(f"rejected: {reasons} (rejected.jsonl names them)")
+    if manifest.left_out:
+        lines.append(describe_left_out(manifest.left_out))
+    lines += [f"{counted(count, 'clip')} {Treatment(name).phrase}" for name, count in manifest.treated.items()]
+    return "\n".join(lines)

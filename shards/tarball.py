@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 from videomac.records.shards import SampleFacts, sorted_json
@@ -88,8 +88,20 @@ def tar_problems(path: str) -> list[str]:
             names = [member.name for member in tar]
     except tarfile.TarError as error:
         return [f"{os.path.basename(path)}: not a readable tar ({error})"]
-    odd = [name for name in names if name.startswith("/") or ".." in name.split("/") or "\\" in name]
-    return [f"member name {name!r} leaves its folder" for name in odd]
+    return [_outside(name) for name in names if _leaves(name)]
+
+
+def member_problems(members: Iterable[Sequence[tarfile.TarInfo]]) -> str:
+    """Return the first name of a member that would be unpacked outside its folder, in words; empty if there is none."""
+    return next((_outside(member.name) for group in members for member in group if _leaves(member.name)), "")
+
+
+def _leaves(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/") or "\\" in name
+
+
+def _outside(name: str) -> str:
+    return f"member name {name!r} leaves its folder"
 
 
 def fetched(storage: Storage, name: str, folder: str) -> str:

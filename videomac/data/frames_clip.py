@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from videomac.config import Bounds
 from videomac.data.clip import BinaryFile, Picture, check_pixels, check_times
 from videomac.data.status import BadClip, Code
-from videomac.facts.media import Treatment
+from videomac.facts.media import IMAGE_SUFFIXES, Treatment
 from videomac.storage.entries import Content
 
 END_OF_TAR = bytes(3 * tarfile.BLOCKSIZE)
@@ -72,6 +72,27 @@ def image_treatments(image: Image.Image) -> frozenset[Treatment]:
     return frozenset(found)
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Return key and extension as WebDataset defines them: the base name is cut at its first dot."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, suffix = base.partition(".")
+    return folder + slash + stem, suffix.lower()
+
+
+def frame_order(name: str) -> tuple[int, str] | None:
+    """Return what orders the frames of a clip: the number in `KEY.NUMBER.SUFFIX`; None of any other name."""
+    number, dot, suffix = split_name(name)[1].partition(".")
+    return (int(number), name) if dot and number.isdecimal() and suffix in IMAGE_SUFFIXES else None
+
+
+def _frames(members: list[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
+    """Return the members of the clip that the piece begins with, in the order of their numbers: those of others, labels
+    and texts may lie between them."""
+    key = split_name(members[0].name)[0] if members else ""
+    own = [(order, m) for m in members if (order := frame_order(m.name)) and split_name(m.name)[0] == key]
+    return [member for _, member in sorted(own, key=lambda ordered: ordered[0])] if own else members
+
+
 class FramesClip:
     """Image members of a piece of a tar, shown at a constant frame rate (see `clip.Clip`)."""
 
@@ -79,7 +100,7 @@ class FramesClip:
         try:
             stream = io.BytesIO(b"".join((content, END_OF_TAR)))
             self._tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - open as long as the clip
-            self._members = [member for member in self._tar.getmembers() if member.isfile()]
+            self._members = _frames([member for member in self._tar.getmembers() if member.isfile()])
         except tarfile.TarError as error:
             raise BadClip(Code.BROKEN, f"not a piece of a tar ({error})") from error
         self._bounds = bounds
