@@ -57,7 +57,7 @@ def head():
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
-def wait_for(url: str, timeout_s: float = 60.0) -> None:
+def wait_for(url: str, timeout_s: float = 110.0) -> None:
     end = time.monotonic() + timeout_s
     while True:
         try:

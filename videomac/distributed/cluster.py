@@ -16,6 +16,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from videomac.distributed import preflight
 from videomac.errors import ClusterError
 
 P = ParamSpec("P")
@@ -109,10 +110,16 @@ def connected() -> Iterator[None]:
         yield
         return
     # An explicit "local" keeps Ray from joining any other cluster that runs on this machine.
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        preflight.refuse_long_temporary_folder()
+    else:
+        preflight.refuse_silent_address(address)
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
     except Exception as error:  # Ray raises a plain Exception when its processes time out on start
+        if (advice := preflight.advice_for(error, address)) is not None:
+            raise ClusterError(advice) from error
         if address == "local":
             raise ClusterError(
                 f"Ray did not start on this machine ({error}); the machine may be busy: try again, or look into the "

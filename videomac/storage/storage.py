@@ -6,6 +6,7 @@ check of what they asked for; an answer that fails it is a fault like any other.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -143,10 +144,8 @@ class Storage:
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is fine."""
-        try:
+        with contextlib.suppress(MissingFileError):
             self._request(lambda files: files.remove(name), name)
-        except MissingFileError:
-            return
 
     def read_version(self, name: str) -> tuple[bytes, str | None]:
         """Return a file's content and what `swap` compares, (b"", None) if there is none.
