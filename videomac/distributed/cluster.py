@@ -126,8 +126,10 @@ def connected() -> Iterator[None]:
                 "logs of Ray's last session (ray/session_latest/logs in the folder for temporary files)"
             ) from error
         raise ClusterError(
-            f"no Ray cluster at RAY_ADDRESS={address} ({error}); start one with `ray start --head`, "
-            "or unset RAY_ADDRESS to run on this machine alone"
+            f"RAY_ADDRESS={address}: somebody answers there, but no Ray cluster lets this driver in ({error}); if the "
+            "cluster asks for a token, set RAY_AUTH_MODE=token here, with RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH if it "
+            "is not in ~/.ray/auth_token; else use the Ray version of the cluster, or unset RAY_ADDRESS to run on this "
+            "machine alone"
         ) from error
     try:
         yield
