@@ -1,6 +1,7 @@
 """Joining a cluster, and the bounded map over its tasks (on a Ray that is played here)."""
 
 import itertools
+import socket
 
 import pytest
 import ray
@@ -11,24 +12,29 @@ from videomac.distributed.cluster import bounded_map, connected, visible_demand
 from videomac.errors import ClusterError, DataError
 
 
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        (None, r"Ray did not start on this machine \(too slow\).*try again.*logs"),
-        ("10.0.0.1:6379", r"RAY_ADDRESS=10.0.0.1:6379 \(too slow\).*ray start --head.*unset RAY_ADDRESS"),
-    ],
-)
-def test_no_cluster_is_an_error_with_a_way_out(monkeypatch, address, said):
+@pytest.fixture
+def no_ray(monkeypatch):
     def init(**_):
         raise Exception("too slow")  # the class that Ray raises
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
 
-    with pytest.raises(ClusterError, match=said), connected():
+
+def test_a_start_that_fails_is_an_error_with_a_way_out(no_ray):
+    with (
+        pytest.raises(ClusterError, match=r"Ray did not start on this machine \(too slow\).*try again.*logs"),
+        connected(),
+    ):
         pass
+
+
+def test_a_server_that_is_no_cluster_for_this_driver_is_an_error_with_a_way_out(no_ray, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        said = r"somebody answers there, .* \(too slow\); .* set RAY_AUTH_MODE=token here.*unset RAY_ADDRESS"
+        with pytest.raises(ClusterError, match=said), connected():
+            pass
 
 
 class PlayedRay:
