@@ -23,7 +23,7 @@ $(HERO):
 
 # Two processes side by side, one thread each; the integration tests of a file run in one process and share its cluster.
 # Bytecode is kept even where the environment says otherwise: hundreds of processes load the same modules.
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=15
 
 test: test-unit test-integration
 

@@ -41,6 +41,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.enable()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Count the tests marked `needs_ffmpeg` as integration: they start processes."""
+    if item.get_closest_marker("needs_ffmpeg"):
+        item.add_marker(pytest.mark.integration)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip the tests marked `needs_ffmpeg` where there is no ffmpeg."""
     if item.get_closest_marker("needs_ffmpeg") and not all(map(shutil.which, ("ffmpeg", "ffprobe"))):

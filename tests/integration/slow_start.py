@@ -8,7 +8,7 @@ import ray
 
 from videomac.distributed.train.board import BoardClient
 
-IMPORT_S = 15.0
+IMPORT_S = 22.0
 
 
 class SlowBoard(BoardClient):
