@@ -121,13 +121,11 @@ class ByKeyframes:
         return int(self._packets.keyframes[place]) if place >= 0 else None
 
     def _reachable(self, target: int) -> bool:
-        """Return whether decoding on takes no longer than a seek: no keyframe lies between here and the target, or the
-        target is the next frame."""
+        """Return whether decoding on takes no longer than a seek: no keyframe lies between here and the target."""
         if self._position is None or self._position > target:
             return False
         here, there = np.searchsorted(self._packets.keyframes, [self._position, target], side="right")
-        after = int(np.searchsorted(self._packets.pts, self._position, side="right"))
-        return bool(here == there) or int(self._packets.pts[after]) == target
+        return bool(here == there)
 
     def _seek(self, target: int | None) -> None:
         if target is None:

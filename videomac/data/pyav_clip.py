@@ -120,13 +120,30 @@ class PyavClip:
         Raises:
             BadClip: the bytes cannot be decoded there.
         """
-        first, end = np.searchsorted(self.times_s, [start_s - 1e-6, end_s])
-        for number in range(int(first), int(end)):
+        frames = self._in_sequence() if isinstance(self._reader, ByKeyframes) else self._by_number(start_s)
+        for time, frame in frames:
+            if time >= end_s:
+                return
+            if time >= start_s - 1e-6:
+                check_pixels(square_width(frame, self._aspect), frame.height, self._bounds)
+                yield time, shown_frame(frame, self._aspect)
+
+    def _in_sequence(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Decode from the start without a seek, as a player does; the reader is of no use afterwards."""
+        self._reader.close()
+        container, stream = self._opened()
+        first = None
+        with contextlib.closing(container), _broken_is_bad():
+            for frame in container.decode(stream):
+                if frame.pts is not None:
+                    first = frame.pts if first is None else first
+                    yield (frame.pts - first) * float(frame.time_base), frame
+
+    def _by_number(self, start_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
+        for number in range(int(np.searchsorted(self.times_s, start_s - 1e-6)), len(self.times_s)):
             with _broken_is_bad(f"frame {number}: "):
                 frame = self._reader.frame(number)
-                check_pixels(square_width(frame, self._aspect), frame.height, self._bounds)
-                shown = shown_frame(frame, self._aspect)
-            yield float(self.times_s[number]), shown
+            yield float(self.times_s[number]), frame
 
     def close(self) -> None:
         """See `clip.Clip`."""
